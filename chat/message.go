@@ -1,0 +1,372 @@
+package chat
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/stoa-chat/stoa/errcode"
+	"github.com/stoa-chat/stoa/internal/msync"
+)
+
+// ChatType says where a message goes.
+type ChatType int
+
+// The kinds of conversation.
+const (
+	SingleChat ChatType = iota // between two users
+	GroupChat
+	RoomChat
+)
+
+// Kind is what a message holds.
+type Kind int
+
+// The kinds of content, with the fields of [Content] that they use.
+const (
+	KindText     Kind = iota // Text
+	KindImage                // the file fields, Width, Height, GIF
+	KindVideo                // the file fields, Duration, Width, Height
+	KindLocation             // Latitude, Longitude, Address, Building
+	KindAudio                // the file fields, Duration
+	KindFile                 // the file fields
+	KindCommand              // Action: for the program, not for people
+	KindCustom               // Event, Params
+	KindCombined             // forwarded messages in one: Text, Title, Summary, Level and the file fields
+)
+
+// Content is what a message holds. Which fields count depends on Kind; the zero value is an empty text.
+type Content struct {
+	Kind Kind
+	Text string
+
+	// A file: uploaded before, at URL; Secret is asked for at the download.
+	Name, URL, Secret         string
+	Size                      int // bytes
+	ThumbnailURL, ThumbSecret string
+	Width, Height             float64 // pixels
+	Duration                  int     // s
+	GIF                       bool
+
+	Latitude, Longitude float64
+	Address, Building   string
+
+	Action string
+
+	Event  string
+	Params map[string]any // as Message.Ext
+
+	Title, Summary string
+	Level          int // how deep combined messages are nested
+}
+
+// Message is a message received, or sent and accepted by the server.
+type Message struct {
+	ID       string // the server's, unique
+	ClientID string // the sender's own; only in messages that this client sent
+	From     string // user id
+	Device   string // the sending device, where the server tells
+	To       string // user, group or room id
+	// Conversation is the id of the conversation that it belongs to: the group or room, or the other user.
+	Conversation string
+	ChatType     ChatType
+	Time         time.Time // by the server's clock
+	Content
+	// Ext is the application's own map. Received numbers are int64 or float64; what is neither a number, a string nor a
+	// bool travels as JSON and arrives as encoding/json decodes it.
+	Ext map[string]any
+}
+
+// Receipt tells what became of messages.
+type Receipt struct {
+	MessageID    string // the server's id; empty when a conversation was read
+	From         string // who received or read
+	Conversation string
+	Time         time.Time // by the server's clock
+	// ReadCount and Text come with receipts of group messages: how many have read it, and what the reader added.
+	ReadCount int
+	Text      string
+}
+
+const (
+	userDomain  = "easemob.com"
+	groupDomain = "conference.easemob.com"
+)
+
+func (t ChatType) bodyType() msync.MessageBody_Type {
+	switch t {
+	case GroupChat:
+		return msync.MessageBody_GROUPCHAT
+	case RoomChat:
+		return msync.MessageBody_CHATROOM
+	}
+	return msync.MessageBody_CHAT
+}
+
+func (t ChatType) domain() string {
+	if t == SingleChat {
+		return userDomain
+	}
+	return groupDomain
+}
+
+// encodeContent is the wire form. The error is -3, for a kind or a value that has none.
+func encodeContent(c Content) (*msync.MessageBody_Content, *Error) {
+	out := &msync.MessageBody_Content{Text: c.Text}
+	file := func(kind msync.MessageBody_Content_Type) {
+		out.Type = kind
+		out.DisplayName, out.RemotePath, out.SecretKey = c.Name, c.URL, c.Secret
+		out.FileLength, out.Duration = int32(c.Size), int32(c.Duration)
+		out.ThumbnailRemotePath, out.ThumbnailSecretKey = c.ThumbnailURL, c.ThumbSecret
+		if c.Width != 0 || c.Height != 0 {
+			out.Size = &msync.MessageBody_Content_Size{Width: c.Width, Height: c.Height}
+		}
+	}
+	switch c.Kind {
+	case KindText:
+	case KindImage:
+		file(msync.MessageBody_Content_IMAGE)
+		if c.GIF {
+			out.SubType = msync.MessageBody_Content_SUB_GIF.Enum()
+		}
+	case KindVideo:
+		file(msync.MessageBody_Content_VIDEO)
+	case KindAudio:
+		file(msync.MessageBody_Content_VOICE)
+	case KindFile:
+		file(msync.MessageBody_Content_FILE)
+	case KindLocation:
+		out.Type = msync.MessageBody_Content_LOCATION
+		out.Latitude, out.Longitude, out.Address, out.BuildingName = c.Latitude, c.Longitude, c.Address, c.Building
+	case KindCommand:
+		out.Type, out.Action = msync.MessageBody_Content_COMMAND, c.Action
+	case KindCustom:
+		params, err := encodeMap(c.Params)
+		if err != nil {
+			return nil, err
+		}
+		out.Type, out.CustomEvent, out.CustomExts = msync.MessageBody_Content_CUSTOM, c.Event, params
+	case KindCombined: // a text for clients that do not know better
+		file(msync.MessageBody_Content_TEXT)
+		out.SubType = msync.MessageBody_Content_SUB_COMBINE.Enum()
+		out.Title, out.Summary, out.CombineLevel = c.Title, c.Summary, int32(c.Level)
+	default:
+		return nil, fail(errcode.InvalidParameter, "send", "there is no content of kind "+strconv.Itoa(int(c.Kind)), nil)
+	}
+	return out, nil
+}
+
+var contentKinds = map[msync.MessageBody_Content_Type]Kind{
+	msync.MessageBody_Content_TEXT:     KindText,
+	msync.MessageBody_Content_IMAGE:    KindImage,
+	msync.MessageBody_Content_VIDEO:    KindVideo,
+	msync.MessageBody_Content_LOCATION: KindLocation,
+	msync.MessageBody_Content_VOICE:    KindAudio,
+	msync.MessageBody_Content_FILE:     KindFile,
+	msync.MessageBody_Content_COMMAND:  KindCommand,
+	msync.MessageBody_Content_CUSTOM:   KindCustom,
+	msync.MessageBody_Content_COMBINE:  KindCombined,
+}
+
+func decodeContent(in *msync.MessageBody_Content) (Content, error) {
+	kind, ok := contentKinds[in.GetType()]
+	if !ok {
+		return Content{}, fmt.Errorf("content of unknown type %d", in.GetType())
+	}
+	if kind == KindText && in.SubType != nil && in.GetSubType() == msync.MessageBody_Content_SUB_COMBINE {
+		kind = KindCombined
+	}
+	exts := in.GetCustomExts()
+	if len(exts) == 0 {
+		exts = in.GetParams()
+	}
+	return Content{
+		Kind: kind, Text: in.GetText(),
+		Name: in.GetDisplayName(), URL: in.GetRemotePath(), Secret: in.GetSecretKey(), Size: int(in.GetFileLength()),
+		ThumbnailURL: in.GetThumbnailRemotePath(), ThumbSecret: in.GetThumbnailSecretKey(),
+		Width: in.GetSize().GetWidth(), Height: in.GetSize().GetHeight(), Duration: int(in.GetDuration()),
+		GIF:      kind == KindImage && in.GetSubType() == msync.MessageBody_Content_SUB_GIF,
+		Latitude: in.GetLatitude(), Longitude: in.GetLongitude(), Address: in.GetAddress(), Building: in.GetBuildingName(),
+		Action: in.GetAction(), Event: in.GetCustomEvent(), Params: decodeMap(exts),
+		Title: in.GetTitle(), Summary: in.GetSummary(), Level: int(in.GetCombineLevel()),
+	}, nil
+}
+
+// encodeMap writes keys in order: the same map gives the same bytes, and so the same message when it is sent again.
+func encodeMap(m map[string]any) ([]*msync.KeyValue, *Error) {
+	out := make([]*msync.KeyValue, 0, len(m))
+	for _, key := range slices.Sorted(maps.Keys(m)) {
+		kv, err := encodeValue(key, m[key])
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, kv)
+	}
+	return out, nil
+}
+
+func encodeValue(key string, value any) (*msync.KeyValue, *Error) {
+	integer := func(v int64) *msync.KeyValue {
+		kind := msync.KeyValue_INT
+		if int64(int32(v)) != v {
+			kind = msync.KeyValue_LLINT
+		}
+		return &msync.KeyValue{Key: key, Type: kind, Value: &msync.KeyValue_VarintValue{VarintValue: v}}
+	}
+	switch v := reflect.ValueOf(value); v.Kind() {
+	case reflect.Bool:
+		kv := &msync.KeyValue_VarintValue{}
+		if v.Bool() {
+			kv.VarintValue = 1
+		}
+		return &msync.KeyValue{Key: key, Type: msync.KeyValue_BOOL, Value: kv}, nil
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return integer(v.Int()), nil
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		if int64(v.Uint()) < 0 {
+			return nil, fail(errcode.InvalidParameter, "send", fmt.Sprintf("the value of %q does not fit into 63 bits", key), nil)
+		}
+		return integer(int64(v.Uint())), nil
+	case reflect.Float32, reflect.Float64:
+		return &msync.KeyValue{Key: key, Type: msync.KeyValue_DOUBLE, Value: &msync.KeyValue_DoubleValue{DoubleValue: v.Float()}}, nil
+	case reflect.String:
+		return &msync.KeyValue{Key: key, Type: msync.KeyValue_STRING, Value: &msync.KeyValue_StringValue{StringValue: v.String()}}, nil
+	}
+	text, err := json.Marshal(value)
+	if err != nil {
+		return nil, fail(errcode.InvalidParameter, "send", fmt.Sprintf("the value of %q has no JSON form", key), err)
+	}
+	return &msync.KeyValue{Key: key, Type: msync.KeyValue_JSON_STRING, Value: &msync.KeyValue_StringValue{StringValue: string(text)}}, nil
+}
+
+// decodeMap returns nil for an empty map. JSON that is none stays text.
+func decodeMap(in []*msync.KeyValue) map[string]any {
+	if len(in) == 0 {
+		return nil
+	}
+	out := make(map[string]any, len(in))
+	for _, kv := range in {
+		switch kv.GetType() {
+		case msync.KeyValue_INT, msync.KeyValue_UINT, msync.KeyValue_LLINT:
+			out[kv.GetKey()] = kv.GetVarintValue()
+		case msync.KeyValue_FLOAT:
+			out[kv.GetKey()] = float64(kv.GetFloatValue())
+		case msync.KeyValue_DOUBLE:
+			out[kv.GetKey()] = kv.GetDoubleValue()
+		case msync.KeyValue_STRING:
+			out[kv.GetKey()] = kv.GetStringValue()
+		case msync.KeyValue_JSON_STRING:
+			var v any
+			if json.Unmarshal([]byte(kv.GetStringValue()), &v) != nil {
+				v = kv.GetStringValue()
+			}
+			out[kv.GetKey()] = v
+		default: // BOOL, also when the type is absent
+			out[kv.GetKey()] = kv.GetVarintValue() != 0
+		}
+	}
+	return out
+}
+
+// decodeMessage reads a content message for the given user. The error says what is wrong with it.
+func decodeMessage(user string, meta *msync.Meta, body *msync.MessageBody) (*Message, error) {
+	if len(body.GetContents()) == 0 {
+		return nil, fmt.Errorf("message without content")
+	}
+	content, err := decodeContent(body.GetContents()[0])
+	if err != nil {
+		return nil, err
+	}
+	m := &Message{
+		ID:       formatID(meta.GetId()),
+		From:     sender(meta, body),
+		Device:   meta.GetFrom().GetClientResource(),
+		To:       recipient(meta, body),
+		ChatType: chatTypeOf(meta, body),
+		Time:     time.UnixMilli(int64(meta.GetTimestamp())),
+		Content:  content,
+		Ext:      decodeMap(body.GetExt()),
+	}
+	m.Conversation = conversation(user, m.ChatType, m.From, m.To)
+	return m, nil
+}
+
+func decodeReceipt(user string, meta *msync.Meta, body *msync.MessageBody) *Receipt {
+	r := &Receipt{
+		From: sender(meta, body),
+		Time: time.UnixMilli(int64(meta.GetTimestamp())),
+		Text: body.GetAckContent(),
+	}
+	r.Conversation = conversation(user, chatTypeOf(meta, body), r.From, recipient(meta, body))
+	if body.GetAckMessageId() != 0 {
+		r.MessageID = formatID(body.GetAckMessageId())
+	}
+	if len(body.GetExt()) > 0 { // by convention {"<message id>": count}
+		var counts map[string]int
+		if json.Unmarshal([]byte(body.GetExt()[0].GetStringValue()), &counts) == nil {
+			r.ReadCount = counts[r.MessageID]
+		}
+	}
+	return r
+}
+
+func sender(meta *msync.Meta, body *msync.MessageBody) string {
+	if name := body.GetFrom().GetName(); name != "" {
+		return name
+	}
+	return meta.GetFrom().GetName()
+}
+
+func recipient(meta *msync.Meta, body *msync.MessageBody) string {
+	if name := body.GetTo().GetName(); name != "" {
+		return name
+	}
+	return meta.GetTo().GetName()
+}
+
+func chatTypeOf(meta *msync.Meta, body *msync.MessageBody) ChatType {
+	switch body.GetType() {
+	case msync.MessageBody_CHAT:
+		return SingleChat
+	case msync.MessageBody_GROUPCHAT:
+		return GroupChat
+	case msync.MessageBody_CHATROOM:
+		return RoomChat
+	}
+	if meta.GetTo().GetDomain() == groupDomain {
+		return GroupChat
+	}
+	return SingleChat
+}
+
+func conversation(user string, t ChatType, from, to string) string {
+	if t == SingleChat && from != user {
+		return from
+	}
+	return to
+}
+
+func formatID(id uint64) string { return strconv.FormatUint(id, 10) }
+
+// parseID is 0 for what is no id.
+func parseID(id string) uint64 {
+	n, err := strconv.ParseUint(id, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// address splits "user/device", which sends to one device only.
+func address(appKey, to string, t ChatType) *msync.JID {
+	name, device := to, ""
+	if t == SingleChat {
+		name, device, _ = strings.Cut(to, "/")
+	}
+	return &msync.JID{AppKey: appKey, Name: name, Domain: t.domain(), ClientResource: device}
+}
