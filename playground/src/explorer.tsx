@@ -1,0 +1,72 @@
+import { useState } from 'preact/hooks'
+import { type CatalogueEntry, catalogue, search } from './catalogue'
+import { List, Name, Prose } from './prose'
+
+/** What each kind of error asks of the app. */
+const actions: Record<string, string> = {
+  none: 'Nothing to do',
+  fix_call: 'Correct the call',
+  fix_credentials: 'Correct the credentials',
+  fix_app: 'Correct the app',
+  log_in: 'Log in again',
+  renew_token: 'Renew the token',
+  wait_reconnect: 'Wait for the reconnect',
+  retry_later: 'Try again later',
+  ask_people: 'Ask the owner or the other user',
+  ask_operator: 'Ask the operator',
+  read_message: 'Read the message',
+  report: 'Report it',
+  stop: 'Stop here',
+}
+
+export function Explorer() {
+  const [query, setQuery] = useState('')
+  const found = search(query)
+  return (
+    <section class="explorer" aria-labelledby="explorer">
+      <div class="explorer-head">
+        <h2 id="explorer">Every error</h2>
+        <p role="status">
+          {found.length} of {catalogue.length}
+        </p>
+        <label class="field inline">
+          <span>Search</span>
+          <input
+            type="search"
+            value={query}
+            onInput={(e) => setQuery(e.currentTarget.value)}
+            placeholder="A number, a name or a word: 221, muted, token"
+          />
+        </label>
+      </div>
+      <ul>
+        {found.map((entry) => (
+          <li key={entry.name}>
+            <Item entry={entry} />
+          </li>
+        ))}
+      </ul>
+    </section>
+  )
+}
+
+function Item({ entry }: { entry: CatalogueEntry }) {
+  return (
+    <details class="item">
+      <summary>
+        <span class="code">{entry.code}</span>
+        <span class="summary">
+          <Prose>{entry.summary}</Prose>
+        </span>
+        <Name>{entry.name}</Name>
+      </summary>
+      <dl>
+        <List label="Cause" items={entry.causes} />
+        <List label="Remedy" items={entry.remedies} />
+        <List label="What to do" items={[actions[entry.client_action] ?? entry.client_action]} />
+        <List label="In the web SDK" items={[entry.web_sdk_surface]} />
+        {entry.note && <List label="Note" items={[entry.note]} />}
+      </dl>
+    </details>
+  )
+}
