@@ -1,0 +1,540 @@
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/stoa-chat/stoa/internal/store"
+)
+
+// What is in memory of the timelines. Entries are written to the end of one table; how to find them (entry_index, sent,
+// timeline.head) is written behind, in sorted slices, because one row in each of a hundred timelines touches a hundred
+// pages. Until then the tail answers. After a crash the tail is read back from the entries past the mark 'indexed'.
+const (
+	generationSize = 8192 // entries after which the tail is handed over to be indexed
+	sliceSize      = 512  // index rows in one commit
+	cacheSize      = 200_000
+	repetitionLife = 24 * time.Hour
+)
+
+// timelines is touched by the writer's goroutine, and read by others under mu. The writer's own changes become visible
+// with publish, after the commit.
+type timelines struct {
+	mu    sync.RWMutex
+	heads map[int64]int64 // timelines with entries that timeline.head does not count yet, and more
+	young generation      // being filled
+	old   generation      // being indexed; empty when there is nothing to do
+
+	// The writer's alone:
+	known   map[store.Key]int64 // timeline numbers
+	next    int64               // the next entry's position
+	staged  []tailEntry         // of the commit under way
+	rising  map[int64]int64     // heads as staged raises them
+	made    []store.Key         // timelines that the commit under way makes
+	highest map[sender]uint64   // the highest client id that a device has sent
+	queue   []tailEntry         // old's entries by timeline, as far as they are not indexed
+	sweep   time.Time           // when repetitions were last forgotten
+}
+
+type sender struct{ user, device int64 }
+
+type sentKey struct {
+	sender
+	client uint64
+}
+
+type tailEntry struct {
+	timeline, seq, pos int64
+	sent               sentKey
+}
+
+// generation is a part of the tail.
+type generation struct {
+	entries []tailEntry
+	byLine  map[int64][]tailEntry
+	bySent  map[sentKey][]int64 // positions
+}
+
+func (g *generation) add(e tailEntry) {
+	if g.byLine == nil {
+		g.byLine, g.bySent = map[int64][]tailEntry{}, map[sentKey][]int64{}
+	}
+	g.entries = append(g.entries, e)
+	g.byLine[e.timeline] = append(g.byLine[e.timeline], e)
+	if e.sent.client != 0 {
+		g.bySent[e.sent] = append(g.bySent[e.sent], e.pos)
+	}
+}
+
+// appendRequest is one caller's drafts.
+type appendRequest struct {
+	drafts  []store.Draft
+	results []store.Appended
+	done    chan error
+}
+
+// recover reads what the last run had not indexed.
+func (s *Store) recover(ctx context.Context) error {
+	t := &s.timeline
+	t.heads, t.rising = map[int64]int64{}, map[int64]int64{}
+	t.known, t.highest = map[store.Key]int64{}, map[sender]uint64{}
+	indexed, err := s.mark(ctx, "indexed")
+	if err != nil {
+		return err
+	}
+	rows, err := s.writer.conn.QueryContext(ctx, "SELECT pos, timeline, seq, sender, device, client FROM entry WHERE pos > ? ORDER BY pos", indexed)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var e tailEntry
+		var client int64
+		if err := rows.Scan(&e.pos, &e.timeline, &e.seq, &e.sent.user, &e.sent.device, &client); err != nil {
+			return err
+		}
+		e.sent.client = uint64(client)
+		t.young.add(e)
+		t.heads[e.timeline] = max(t.heads[e.timeline], e.seq)
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	return s.writer.conn.QueryRowContext(ctx, "SELECT COALESCE(MAX(pos), 0) + 1 FROM entry").Scan(&t.next)
+}
+
+func (s *Store) mark(ctx context.Context, key string) (value int64, err error) {
+	err = s.writer.conn.QueryRowContext(ctx, "SELECT value FROM meta WHERE key = ?", key).Scan(&value)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
+	return value, err
+}
+
+const setMark = "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
+
+// append writes one caller's drafts inside the transaction.
+func (s *Store) append(a *appendRequest) error {
+	t, st := &s.timeline, &s.writer.statements
+	for i := range a.drafts {
+		d, r := &a.drafts[i], &a.results[i]
+		line, err := s.lineOf(d.Key)
+		if err != nil {
+			return err
+		}
+		if d.ClientID != 0 {
+			repeated, err := s.repeated(d, line)
+			if err != nil {
+				return err
+			}
+			if repeated != nil {
+				*r = *repeated
+				continue
+			}
+		}
+		head, err := s.headOf(line)
+		if err != nil {
+			return err
+		}
+		e := tailEntry{timeline: line, seq: head + 1, pos: t.next, sent: sentKey{sender{d.Sender, d.Device}, d.ClientID}}
+		if _, err := st.insertEntry.Exec(e.pos, line, e.seq, d.ID, d.Time, d.Sender, d.Device, int64(d.ClientID), notNull(d.Meta)); err != nil {
+			return err
+		}
+		t.next++
+		t.staged = append(t.staged, e)
+		t.rising[line] = e.seq
+		if d.ClientID != 0 {
+			from := e.sent.sender
+			t.highest[from] = max(t.highest[from], d.ClientID)
+		}
+		*r = store.Appended{Timeline: line, Seq: e.seq, ID: d.ID, Time: d.Time}
+	}
+	return nil
+}
+
+// notNull keeps an empty body from becoming NULL.
+func notNull(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
+}
+
+// lineOf finds the timeline or makes it.
+func (s *Store) lineOf(key store.Key) (int64, error) {
+	t, st := &s.timeline, &s.writer.statements
+	if line, ok := t.known[key]; ok {
+		return line, nil
+	}
+	var line, head int64
+	err := st.findTimeline.QueryRow(key.App, key.Kind, key.A, key.B).Scan(&line, &head)
+	if errors.Is(err, sql.ErrNoRows) {
+		result, err := st.insertTimeline.Exec(key.App, key.Kind, key.A, key.B)
+		if err != nil {
+			return 0, err
+		}
+		if line, err = result.LastInsertId(); err != nil {
+			return 0, err
+		}
+		for _, user := range key.Readers() {
+			if _, err := st.insertSubscription.Exec(user, line, 0); err != nil {
+				return 0, err
+			}
+		}
+		t.made = append(t.made, key)
+	} else if err != nil {
+		return 0, err
+	}
+	if len(t.known) >= cacheSize {
+		clear(t.known)
+	}
+	t.known[key] = line
+	return line, nil
+}
+
+// headOf returns the timeline's last sequence number, with what the commit under way has added. Only the writer calls
+// it, so it reads heads without the lock.
+func (s *Store) headOf(line int64) (int64, error) {
+	t := &s.timeline
+	if head, ok := t.rising[line]; ok {
+		return head, nil
+	}
+	if head, ok := t.heads[line]; ok {
+		return head, nil
+	}
+	var head int64
+	err := s.writer.conn.QueryRowContext(context.Background(), "SELECT head FROM timeline WHERE id = ?", line).Scan(&head)
+	if err != nil {
+		return 0, fmt.Errorf("read head of timeline %d: %w", line, err)
+	}
+	return head, nil
+}
+
+// repeated returns the first copy of a draft, or nil. A device's ids mostly rise, and an id above all that it has sent
+// needs no search.
+func (s *Store) repeated(d *store.Draft, line int64) (*store.Appended, error) {
+	t, st := &s.timeline, &s.writer.statements
+	key := sentKey{sender{d.Sender, d.Device}, d.ClientID}
+	highest, ok := t.highest[key.sender]
+	if !ok {
+		var stored int64
+		if err := st.lastSent.QueryRow(d.Sender, d.Device).Scan(&stored); err != nil {
+			return nil, err
+		}
+		highest = uint64(stored)
+		for _, g := range []*generation{&t.old, &t.young} {
+			for sent := range g.bySent {
+				if sent.sender == key.sender {
+					highest = max(highest, sent.client)
+				}
+			}
+		}
+		for _, e := range t.staged {
+			if e.sent.sender == key.sender {
+				highest = max(highest, e.sent.client)
+			}
+		}
+		if len(t.highest) >= cacheSize {
+			clear(t.highest)
+		}
+		t.highest[key.sender] = highest
+	}
+	// Ids with the top bit set are negative in the database, so the highest one stored says nothing about them.
+	if d.ClientID > highest && highest <= math.MaxInt64 {
+		return nil, nil
+	}
+	candidates := slices.Concat(t.old.bySent[key], t.young.bySent[key])
+	for _, e := range t.staged {
+		if e.sent == key {
+			candidates = append(candidates, e.pos)
+		}
+	}
+	rows, err := st.findSent.Query(d.Sender, d.Device, int64(d.ClientID))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var pos int64
+		if err := rows.Scan(&pos); err != nil {
+			return nil, err
+		}
+		candidates = append(candidates, pos)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	for _, pos := range candidates {
+		var first store.Appended
+		var meta []byte
+		if err := st.entryAt.QueryRow(pos).Scan(&first.Timeline, &first.Seq, &first.ID, &first.Time, &meta); err != nil {
+			if errors.Is(err, sql.ErrNoRows) {
+				continue
+			}
+			return nil, err
+		}
+		recent := time.Duration(d.Time-first.Time)*time.Millisecond < repetitionLife
+		if first.Timeline == line && recent && bytes.Equal(meta, d.Meta) {
+			first.Repeated = true
+			return &first, nil
+		}
+	}
+	return nil, nil
+}
+
+// publish shows the readers what has been committed.
+func (t *timelines) publish() {
+	t.made = t.made[:0]
+	if len(t.staged) == 0 {
+		return
+	}
+	t.mu.Lock()
+	for _, e := range t.staged {
+		t.young.add(e)
+		t.heads[e.timeline] = e.seq
+	}
+	t.mu.Unlock()
+	t.staged = t.staged[:0]
+	clear(t.rising)
+}
+
+// abandon forgets what was not committed.
+func (t *timelines) abandon() {
+	for _, key := range t.made {
+		delete(t.known, key)
+	}
+	t.next -= int64(len(t.staged))
+	clear(t.highest)
+	clear(t.rising)
+	t.made, t.staged = t.made[:0], t.staged[:0]
+}
+
+// mustIndex reports whether the writer has indexing to do although nobody waits for a commit.
+func (t *timelines) mustIndex(stopping bool) bool {
+	return len(t.queue) > 0 || len(t.young.entries) >= generationSize || stopping && len(t.young.entries) > 0
+}
+
+// indexSlice writes some of the index inside the transaction. The function that it returns is to be called when the
+// commit has succeeded.
+func (s *Store) indexSlice(stopping bool) (func(), error) {
+	t, st := &s.timeline, &s.writer.statements
+	if len(t.queue) == 0 {
+		if len(t.young.entries) < generationSize && !(stopping && len(t.young.entries) > 0) {
+			return func() {}, s.forgetSent()
+		}
+		t.mu.Lock()
+		t.old, t.young = t.young, generation{}
+		t.mu.Unlock()
+		t.queue = slices.Clone(t.old.entries)
+		slices.SortFunc(t.queue, func(a, b tailEntry) int {
+			if a.timeline != b.timeline {
+				return int(a.timeline - b.timeline)
+			}
+			return int(a.seq - b.seq)
+		})
+	}
+	slice := t.queue[:min(sliceSize, len(t.queue))]
+	rest := t.queue[len(slice):]
+	for i, e := range slice {
+		if _, err := st.insertIndex.Exec(e.timeline, e.seq, e.pos); err != nil {
+			return nil, err
+		}
+		if e.sent.client != 0 {
+			if _, err := st.insertSent.Exec(e.sent.user, e.sent.device, int64(e.sent.client), e.pos); err != nil {
+				return nil, err
+			}
+		}
+		if i == len(slice)-1 || slice[i+1].timeline != e.timeline {
+			if _, err := st.raiseHead.Exec(e.timeline, e.seq); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if len(rest) == 0 {
+		last := t.old.entries[len(t.old.entries)-1].pos
+		if _, err := s.writer.conn.ExecContext(context.Background(), setMark, "indexed", last); err != nil {
+			return nil, err
+		}
+	}
+	return func() {
+		t.queue = rest
+		if len(rest) > 0 {
+			return
+		}
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if len(t.heads) > cacheSize {
+			t.heads = map[int64]int64{}
+			for _, e := range t.young.entries {
+				t.heads[e.timeline] = e.seq
+			}
+		}
+		t.old = generation{}
+	}, nil
+}
+
+// forgetSent forgets, now and then and a slice at a time, which client ids were used more than a day ago.
+func (s *Store) forgetSent() error {
+	const slice = 1000
+	t, ctx := &s.timeline, context.Background()
+	if time.Since(t.sweep) < 10*time.Second {
+		return nil
+	}
+	t.sweep = time.Now()
+	forgotten, err := s.mark(ctx, "forgotten")
+	if err != nil {
+		return err
+	}
+	indexed, err := s.mark(ctx, "indexed")
+	if err != nil {
+		return err
+	}
+	var last, lastTime int64
+	err = s.writer.conn.QueryRowContext(ctx, "SELECT pos, time FROM entry WHERE pos <= ? ORDER BY pos DESC LIMIT 1", min(forgotten+slice, indexed)).Scan(&last, &lastTime)
+	if errors.Is(err, sql.ErrNoRows) || err == nil && (last <= forgotten || time.Since(time.UnixMilli(lastTime)) < repetitionLife) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	if _, err := s.writer.statements.deleteSent.Exec(forgotten+1, last); err != nil {
+		return err
+	}
+	t.sweep = time.Time{} // there may be more: go on with the next commit
+	_, err = s.writer.conn.ExecContext(ctx, setMark, "forgotten", last)
+	return err
+}
+
+// ReadTimeline implements store.Timelines.
+func (s *Store) ReadTimeline(ctx context.Context, timeline, after int64, limit, maxBytes int) ([]store.Entry, error) {
+	// The tail first: what moves from the tail to the index meanwhile is then in both, and not in neither.
+	positions := s.timeline.tail(timeline, after, limit)
+	var entries []store.Entry
+	if len(positions) == 0 || positions[0].seq > after+1 {
+		rows, err := s.read.entries.QueryContext(ctx, timeline, after, limit)
+		if err != nil {
+			return nil, fmt.Errorf("read timeline: %w", err)
+		}
+		if entries, err = scanEntries(rows, maxBytes); err != nil {
+			return nil, err
+		}
+		last := after
+		if len(entries) > 0 {
+			last = entries[len(entries)-1].Seq
+		}
+		positions = slices.DeleteFunc(positions, func(e tailEntry) bool { return e.seq <= last })
+		if len(entries) >= limit || len(positions) == 0 || full(entries, maxBytes) {
+			return entries, nil
+		}
+		positions = positions[:min(len(positions), limit-len(entries))]
+	}
+	wanted := make([]int64, len(positions))
+	for i, e := range positions {
+		wanted[i] = e.pos
+	}
+	list, err := json.Marshal(wanted)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.read.byPosition.QueryContext(ctx, string(list))
+	if err != nil {
+		return nil, fmt.Errorf("read timeline: %w", err)
+	}
+	rest, err := scanEntries(rows, maxBytes-size(entries))
+	return append(entries, rest...), err
+}
+
+func size(entries []store.Entry) (n int) {
+	for _, e := range entries {
+		n += len(e.Meta)
+	}
+	return n
+}
+
+func full(entries []store.Entry, maxBytes int) bool {
+	return len(entries) > 0 && size(entries) >= maxBytes
+}
+
+func scanEntries(rows *sql.Rows, maxBytes int) ([]store.Entry, error) {
+	defer rows.Close()
+	var entries []store.Entry
+	for bytes := 0; rows.Next(); {
+		var e store.Entry
+		var client int64
+		if err := rows.Scan(&e.Seq, &e.ID, &e.Time, &e.Sender, &e.Device, &client, &e.Meta); err != nil {
+			return nil, fmt.Errorf("read entry: %w", err)
+		}
+		e.ClientID = uint64(client)
+		entries = append(entries, e)
+		if bytes += len(e.Meta); bytes >= maxBytes {
+			return entries, nil
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read entry: %w", err)
+	}
+	return entries, nil
+}
+
+// tail returns the entries after a sequence number that may not be in the index yet.
+func (t *timelines) tail(timeline, after int64, limit int) []tailEntry {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	var found []tailEntry
+	for _, g := range []*generation{&t.old, &t.young} {
+		entries := g.byLine[timeline]
+		from, _ := slices.BinarySearchFunc(entries, after+1, func(e tailEntry, seq int64) int { return int(e.seq - seq) })
+		found = append(found, entries[from:min(len(entries), from+limit-len(found))]...)
+	}
+	return found
+}
+
+// Positions implements store.Timelines.
+func (s *Store) Positions(ctx context.Context, user, device int64) ([]store.Position, error) {
+	rows, err := s.read.positions.QueryContext(ctx, device, user)
+	if err != nil {
+		return nil, fmt.Errorf("read positions: %w", err)
+	}
+	defer rows.Close()
+	var positions []store.Position
+	for rows.Next() {
+		var p store.Position
+		if err := rows.Scan(&p.Timeline, &p.Head, &p.Cursor); err != nil {
+			return nil, fmt.Errorf("read position: %w", err)
+		}
+		positions = append(positions, p)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read positions: %w", err)
+	}
+	s.timeline.mu.RLock()
+	defer s.timeline.mu.RUnlock()
+	for i := range positions {
+		p := &positions[i]
+		p.Head = max(p.Head, s.timeline.heads[p.Timeline])
+	}
+	return positions, nil
+}
+
+// SaveCursors implements store.Timelines.
+func (s *Store) SaveCursors(ctx context.Context, cursors []store.Cursor) error {
+	return s.do(ctx, func(*sql.Conn) error {
+		set := s.writer.statements.setCursor
+		for _, c := range cursors {
+			if _, err := set.Exec(c.User, c.Device, c.Timeline, c.Seq); err != nil {
+				return fmt.Errorf("save cursor: %w", err)
+			}
+			if _, err := set.Exec(c.User, 0, c.Timeline, c.Seq); err != nil {
+				return fmt.Errorf("save furthest cursor: %w", err)
+			}
+		}
+		return nil
+	})
+}

@@ -1,0 +1,219 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/stoa-chat/stoa/internal/store"
+)
+
+// errClosed is what a write gets once the store is closing.
+var errClosed = errors.New("store is closed")
+
+// A job is one caller's part of a commit. It runs on the writer's goroutine inside the transaction. An error undoes the
+// job alone.
+type job struct {
+	run  func(tx *sql.Conn) error
+	done chan error
+}
+
+// writer gathers jobs and appends while a commit is under way.
+type writer struct {
+	conn       *sql.Conn
+	statements writeStatements
+	wake       chan struct{}
+
+	mu      sync.Mutex
+	jobs    []job
+	appends []*appendRequest
+	closing bool
+}
+
+type writeStatements struct {
+	begin, commit, rollback, savepoint, release, undo *sql.Stmt
+
+	insertEntry, insertIndex, insertSent, deleteSent  *sql.Stmt
+	findTimeline, insertTimeline, insertSubscription  *sql.Stmt
+	raiseHead, lastSent, findSent, entryAt, setCursor *sql.Stmt
+}
+
+func (w *writer) prepare(ctx context.Context, db *sql.DB) error {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("take write connection: %w", err)
+	}
+	w.conn = conn
+	st := &w.statements
+	for statement, text := range map[**sql.Stmt]string{
+		&st.begin:              "BEGIN IMMEDIATE",
+		&st.commit:             "COMMIT",
+		&st.rollback:           "ROLLBACK",
+		&st.savepoint:          "SAVEPOINT job",
+		&st.release:            "RELEASE job",
+		&st.undo:               "ROLLBACK TO job",
+		&st.insertEntry:        "INSERT INTO entry (pos, timeline, seq, id, time, sender, device, client, meta) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		&st.insertIndex:        "INSERT OR IGNORE INTO entry_index (timeline, seq, pos) VALUES (?, ?, ?)",
+		&st.insertSent:         "INSERT OR IGNORE INTO sent (sender, device, client, pos) VALUES (?, ?, ?, ?)",
+		&st.deleteSent:         "DELETE FROM sent WHERE (sender, device, client, pos) IN (SELECT sender, device, client, pos FROM entry WHERE pos BETWEEN ? AND ? AND client <> 0)",
+		&st.findTimeline:       "SELECT id, head FROM timeline WHERE app = ? AND kind = ? AND a = ? AND b = ?",
+		&st.insertTimeline:     "INSERT INTO timeline (app, kind, a, b, head) VALUES (?, ?, ?, ?, 0)",
+		&st.insertSubscription: "INSERT OR IGNORE INTO subscription (user, timeline, start) VALUES (?, ?, ?)",
+		&st.raiseHead:          "UPDATE timeline SET head = ?2 WHERE id = ?1 AND head < ?2",
+		&st.lastSent:           "SELECT COALESCE(MAX(client), 0) FROM sent WHERE sender = ? AND device = ?",
+		&st.findSent:           "SELECT pos FROM sent WHERE sender = ? AND device = ? AND client = ?",
+		&st.entryAt:            "SELECT timeline, seq, id, time, meta FROM entry WHERE pos = ?",
+		&st.setCursor: `INSERT INTO cursor (user, device, timeline, seq) VALUES (?, ?, ?, ?)
+			ON CONFLICT DO UPDATE SET seq = excluded.seq WHERE excluded.seq > seq`,
+	} {
+		if *statement, err = conn.PrepareContext(ctx, text); err != nil {
+			return fmt.Errorf("prepare write %q: %w", text, err)
+		}
+	}
+	return nil
+}
+
+// do runs a job in the next commit and waits for it.
+func (s *Store) do(ctx context.Context, run func(tx *sql.Conn) error) error {
+	j := job{run: run, done: make(chan error, 1)}
+	s.writer.mu.Lock()
+	if s.writer.closing {
+		s.writer.mu.Unlock()
+		return errClosed
+	}
+	s.writer.jobs = append(s.writer.jobs, j)
+	s.writer.mu.Unlock()
+	s.writer.nudge()
+	select {
+	case err := <-j.done:
+		return storeError(err)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (w *writer) nudge() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// write is the writer's goroutine.
+func (s *Store) write() {
+	w := &s.writer
+	for {
+		stopping := false
+		select {
+		case <-w.wake:
+		case <-s.stop:
+			stopping = true
+		}
+		w.mu.Lock()
+		w.closing = stopping
+		jobs, appends := w.jobs, w.appends
+		w.jobs, w.appends = nil, nil
+		w.mu.Unlock()
+		for len(jobs) > 0 || len(appends) > 0 || s.timeline.mustIndex(stopping) {
+			if err := s.commit(jobs, appends, stopping); err != nil {
+				s.log.Error("commit failed", "jobs", len(jobs), "appends", len(appends), "error", err)
+				break // what waits is tried at the next wake, not in a spin
+			}
+			w.mu.Lock()
+			jobs, appends = w.jobs, w.appends
+			w.jobs, w.appends = nil, nil
+			w.mu.Unlock()
+		}
+		if stopping {
+			return
+		}
+	}
+}
+
+// commit makes everything that gathered durable at once.
+func (s *Store) commit(jobs []job, appends []*appendRequest, stopping bool) error {
+	err := s.transact(jobs, appends, stopping)
+	for _, a := range appends {
+		a.done <- err
+	}
+	return err
+}
+
+func (s *Store) transact(jobs []job, appends []*appendRequest, stopping bool) (err error) {
+	results := make([]error, len(jobs))
+	defer func() {
+		for i, j := range jobs {
+			if err != nil {
+				results[i] = err
+			}
+			j.done <- results[i]
+		}
+	}()
+	st := &s.writer.statements
+	if _, err = st.begin.Exec(); err != nil {
+		return fmt.Errorf("begin commit: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			s.timeline.abandon()
+			if _, undo := st.rollback.Exec(); undo != nil {
+				s.log.Error("roll back", "error", undo)
+			}
+		}
+	}()
+	for _, a := range appends {
+		if err = s.append(a); err != nil {
+			return fmt.Errorf("append entries: %w", err)
+		}
+	}
+	for i, j := range jobs {
+		if results[i], err = s.runJob(j); err != nil {
+			return fmt.Errorf("run write: %w", err)
+		}
+	}
+	finish, err := s.indexSlice(stopping)
+	if err != nil {
+		return fmt.Errorf("index entries: %w", err)
+	}
+	if _, err = st.commit.Exec(); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	s.timeline.publish()
+	finish()
+	return nil
+}
+
+// runJob runs one job so that its failure leaves the transaction as it was before it.
+func (s *Store) runJob(j job) (result, err error) {
+	st := &s.writer.statements
+	if _, err := st.savepoint.Exec(); err != nil {
+		return nil, err
+	}
+	if result = j.run(s.writer.conn); result != nil {
+		if _, err := st.undo.Exec(); err != nil {
+			return result, err
+		}
+	}
+	_, err = st.release.Exec()
+	return result, err
+}
+
+// Append implements store.Timelines.
+func (s *Store) Append(ctx context.Context, drafts []store.Draft) ([]store.Appended, error) {
+	a := &appendRequest{drafts: drafts, results: make([]store.Appended, len(drafts)), done: make(chan error, 1)}
+	s.writer.mu.Lock()
+	if s.writer.closing {
+		s.writer.mu.Unlock()
+		return nil, errClosed
+	}
+	s.writer.appends = append(s.writer.appends, a)
+	s.writer.mu.Unlock()
+	s.writer.nudge()
+	// What is in a commit cannot be taken back, so the context does not end the wait.
+	if err := <-a.done; err != nil {
+		return nil, err
+	}
+	return a.results, nil
+}
