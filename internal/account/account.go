@@ -1,0 +1,108 @@
+// Package account knows who is who: applications with their settings, users, their credentials and tokens, the devices
+// on which they are online, and who may be on how many. Its refusals are *errcode.Error; where an edge has to tell apart
+// situations that share a code, one of the package's sentinels is wrapped.
+package account
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+
+	"github.com/stoa-chat/stoa/internal/bus"
+	"github.com/stoa-chat/stoa/internal/clock"
+	"github.com/stoa-chat/stoa/internal/delivery"
+	"github.com/stoa-chat/stoa/internal/store"
+)
+
+// Situations that edges word in their own ways. They are wrapped in an *errcode.Error.
+var (
+	ErrNoApp           = errors.New("unknown application")
+	ErrAppExists       = errors.New("application exists")
+	ErrSettings        = errors.New("bad settings")
+	ErrNoUser          = errors.New("unknown user")
+	ErrUserExists      = errors.New("user exists")
+	ErrUserName        = errors.New("illegal user name")
+	ErrPassword        = errors.New("password missing or too long")
+	ErrNickname        = errors.New("nickname too long")
+	ErrWrongPassword   = errors.New("wrong password")
+	ErrBanned          = errors.New("user not activated")
+	ErrClientID        = errors.New("client id does not match")
+	ErrClientSecret    = errors.New("client secret does not match")
+	ErrNoToken         = errors.New("no token")
+	ErrTokenMalformed  = errors.New("malformed token")
+	ErrTokenUnknown    = errors.New("token not issued for this application") // wrong signature, revoked
+	ErrTokenOtherApp   = errors.New("token of another application")
+	ErrTokenExpired    = errors.New("expired token")
+	ErrTokenPrivilege  = errors.New("token without the privilege")
+	ErrTokenLife       = errors.New("bad token life")
+	ErrNotOpen         = errors.New("open registration is off")
+	ErrNoDevice        = errors.New("device is not online")
+	ErrServingDisabled = errors.New("application is switched off")
+)
+
+// Store is what the service keeps in the store.
+type Store interface {
+	store.Apps
+	store.Users
+	store.Sessions
+}
+
+// Service is the account service of one node.
+type Service struct {
+	store    Store
+	delivery *delivery.Service
+	bus      bus.Bus
+	clock    *clock.Clock
+	log      *slog.Logger
+	node     int
+
+	apps  appTable
+	users userCache
+}
+
+// New starts the service of a node and reads the applications. What arrives on bus.All goes to Heard.
+func New(ctx context.Context, s Store, d *delivery.Service, b bus.Bus, c *clock.Clock, node int, log *slog.Logger) (*Service, error) {
+	a := &Service{store: s, delivery: d, bus: b, clock: c, node: node, log: log}
+	a.users.entries = map[userKey]cachedUser{}
+	return a, a.loadApps(ctx)
+}
+
+// What travels on bus.All.
+const (
+	heardApps = 'a' // an application was made or changed
+	heardUser = 'u' // a user was changed: the app's number, a space, the name
+)
+
+// Heard takes what other nodes, and this one, tell about changes.
+func (a *Service) Heard(data []byte) {
+	if len(data) == 0 {
+		return
+	}
+	switch data[0] {
+	case heardApps:
+		// Reading is not the bus's business, and a change that is seen a moment later is no harm.
+		go func() {
+			if err := a.loadApps(context.Background()); err != nil {
+				a.log.Error("read apps", "error", err)
+			}
+		}()
+	case heardUser:
+		a.users.forget(string(data[1:]))
+	}
+}
+
+func (a *Service) tell(data string) {
+	if err := a.bus.Publish(bus.All, []byte(data)); err != nil {
+		a.log.Warn("publish change", "error", err)
+	}
+}
+
+func (a *Service) now() int64 { return a.clock.Now().UnixMilli() }
+
+// appTable is the applications, as last read. It is replaced, never changed.
+type appTable struct {
+	mu    sync.RWMutex
+	byKey map[string]*App
+	byID  map[int64]*App
+}

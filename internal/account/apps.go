@@ -1,0 +1,261 @@
+package account
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/stoa-chat/stoa/errcode"
+	"github.com/stoa-chat/stoa/internal/store"
+)
+
+// Settings are what an application's operator can set. The JSON names are those of the settings route and of
+// `stoa app`.
+type Settings struct {
+	// Serving false refuses every login with code 57.
+	Serving bool `json:"serving"`
+	// OpenRegistration lets anybody register users without a token.
+	OpenRegistration bool `json:"open_registration"`
+	// MultiDevice lets a user be online on several devices; without it a login ends the others with code 206.
+	MultiDevice bool `json:"multi_device"`
+	// MaxDevicesPerPlatform is how many devices of one platform (web, android, …) a user may be online with; the next
+	// one ends the earliest with code 206. 1 to 100.
+	MaxDevicesPerPlatform int `json:"max_devices_per_platform"`
+	// AllowedOrigins are the origins (scheme://host[:port]) whose pages may use the app; empty: any.
+	AllowedOrigins []string `json:"allowed_origins"`
+	// MessageMaxBytes bounds body and extension of a message together; above it is code 511. 1 to 49152, so that what
+	// surrounds a message stays below the largest frame, 64 KiB.
+	MessageMaxBytes int `json:"message_max_bytes"`
+	// TokenTTLSeconds is the life of issued tokens whose request names none; 0: no end.
+	TokenTTLSeconds int64 `json:"token_ttl_seconds"`
+	// DynamicTokens accepts the dt- tokens of docs/protocol/tokens.md §5. Off by default: what they sign has no
+	// separators, so a user whose name is another's and some digits can become that other.
+	DynamicTokens bool `json:"dynamic_tokens"`
+}
+
+// DefaultSettings are those of a new application.
+func DefaultSettings() Settings {
+	return Settings{
+		Serving:               true,
+		MultiDevice:           true,
+		MaxDevicesPerPlatform: 4,
+		AllowedOrigins:        []string{},
+		MessageMaxBytes:       5 * 1024,
+		TokenTTLSeconds:       int64((60 * 24 * time.Hour).Seconds()),
+	}
+}
+
+// check refuses settings that make no sense, naming all of them.
+func (s Settings) check() error {
+	var wrong []string
+	if s.MaxDevicesPerPlatform < 1 || s.MaxDevicesPerPlatform > 100 {
+		wrong = append(wrong, "max_devices_per_platform must be 1 to 100")
+	}
+	if s.MessageMaxBytes < 1 || s.MessageMaxBytes > 48*1024 {
+		wrong = append(wrong, "message_max_bytes must be 1 to 49152")
+	}
+	if s.TokenTTLSeconds < 0 || s.TokenTTLSeconds > math.MaxInt32 {
+		wrong = append(wrong, "token_ttl_seconds must be 0 (no end) to 2147483647")
+	}
+	for _, origin := range s.AllowedOrigins {
+		if !originForm.MatchString(origin) {
+			wrong = append(wrong, fmt.Sprintf("allowed_origins: %q is not scheme://host[:port]", origin))
+		}
+	}
+	if len(wrong) > 0 {
+		return &errcode.Error{Code: errcode.InvalidParameter, Op: "settings", Message: strings.Join(wrong, "; "), Err: ErrSettings}
+	}
+	return nil
+}
+
+var originForm = regexp.MustCompile(`^[a-z][a-z0-9+.-]*://[^/?#\s]+$`)
+
+// AllowsOrigin reports whether pages of an origin may use the app. Programs that are no browser send none.
+func (s Settings) AllowsOrigin(origin string) bool {
+	if origin == "" || len(s.AllowedOrigins) == 0 {
+		return true
+	}
+	for _, allowed := range s.AllowedOrigins {
+		if strings.EqualFold(allowed, origin) {
+			return true
+		}
+	}
+	return false
+}
+
+// App is an application with its settings. It is read-only.
+type App struct {
+	store.App
+	Settings Settings
+}
+
+// Key returns the app key, org#name.
+func (a *App) Key() string { return a.Org + "#" + a.Name }
+
+func (a *Service) loadApps(ctx context.Context) error {
+	rows, err := a.store.Apps(ctx)
+	if err != nil {
+		return err
+	}
+	byKey, byID := map[string]*App{}, map[int64]*App{}
+	for _, row := range rows {
+		app := &App{App: row, Settings: DefaultSettings()}
+		if err := json.Unmarshal(row.Settings, &app.Settings); err != nil {
+			return fmt.Errorf("read settings of %s: %w", app.Key(), err)
+		}
+		byKey[app.Key()], byID[app.ID] = app, app
+	}
+	a.apps.mu.Lock()
+	defer a.apps.mu.Unlock()
+	a.apps.byKey, a.apps.byID = byKey, byID
+	return nil
+}
+
+// App finds an application by its key, org#name. The error is code 27.
+func (a *Service) App(key string) (*App, error) {
+	a.apps.mu.RLock()
+	defer a.apps.mu.RUnlock()
+	if app, ok := a.apps.byKey[key]; ok {
+		return app, nil
+	}
+	return nil, noApp(key)
+}
+
+// AppByAgoraID finds an application by its Agora App ID. The error is code 27.
+func (a *Service) AppByAgoraID(id string) (*App, error) {
+	a.apps.mu.RLock()
+	defer a.apps.mu.RUnlock()
+	for _, app := range a.apps.byKey {
+		if app.AgoraID == id {
+			return app, nil
+		}
+	}
+	return nil, noApp(id)
+}
+
+// Current returns an application with the settings of now.
+func (a *Service) Current(app *App) *App {
+	a.apps.mu.RLock()
+	defer a.apps.mu.RUnlock()
+	if current, ok := a.apps.byID[app.ID]; ok {
+		return current
+	}
+	return app
+}
+
+// Apps returns the number of applications.
+func (a *Service) Apps() int {
+	a.apps.mu.RLock()
+	defer a.apps.mu.RUnlock()
+	return len(a.apps.byKey)
+}
+
+func noApp(name string) error {
+	return &errcode.Error{Code: errcode.InvalidAppKey, Message: fmt.Sprintf("this server has no application %q", name), Err: ErrNoApp}
+}
+
+var (
+	orgForm = regexp.MustCompile(`^[A-Za-z0-9-]{1,64}$`)
+	appForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+)
+
+// reserved are the first path segments that are not organisations.
+var reserved = map[string]bool{
+	"ws": true, "websocket": true, "console": true, "playground": true, "metrics": true, "healthz": true, "readyz": true,
+	"debug": true, "app-id": true, "easemob": true, "admin": true, "favicon": true, "robots": true,
+}
+
+// NewApp says what CreateApp makes. Credentials that are empty are drawn at random.
+type NewApp struct {
+	Key                                          string
+	AgoraID, Certificate, ClientID, ClientSecret string
+	Settings                                     Settings
+}
+
+// CreateApp makes an application. The errors are code -3, and ErrAppExists under code -3.
+func (a *Service) CreateApp(ctx context.Context, n NewApp) (*App, error) {
+	org, name, ok := strings.Cut(n.Key, "#")
+	if !ok || !orgForm.MatchString(org) || !appForm.MatchString(name) || reserved[strings.ToLower(org)] {
+		return nil, errcode.Newf(errcode.InvalidParameter, "app key %q is not org#app: letters, digits and - (in the app also _), and no reserved org", n.Key)
+	}
+	if err := n.Settings.check(); err != nil {
+		return nil, err
+	}
+	settings, err := json.Marshal(n.Settings)
+	if err != nil {
+		return nil, err
+	}
+	row := store.App{
+		Org: org, Name: name, UUID: uuid.NewString(), Settings: settings, SigningKey: random(32), Created: a.now(),
+		AgoraID: or(n.AgoraID, 16), Certificate: or(n.Certificate, 16), ClientID: or(n.ClientID, 12), ClientSecret: or(n.ClientSecret, 24),
+	}
+	row, err = a.store.CreateApp(ctx, row)
+	if errors.Is(err, store.ErrExists) {
+		return nil, &errcode.Error{Code: errcode.InvalidParameter, Message: "an application with this key, App ID or client id exists", Err: ErrAppExists}
+	} else if err != nil {
+		return nil, err
+	}
+	if err := a.loadApps(ctx); err != nil {
+		return nil, err
+	}
+	a.tell(string(heardApps))
+	return &App{App: row, Settings: n.Settings}, nil
+}
+
+func random(n int) []byte {
+	b := make([]byte, n)
+	rand.Read(b) // never fails
+	return b
+}
+
+// or returns the text, or n random bytes as hex if it is empty.
+func or(text string, n int) string {
+	if text != "" {
+		return text
+	}
+	return hex.EncodeToString(random(n))
+}
+
+// ChangeSettings applies a JSON object of settings to an application; what it does not name stays. The error for an
+// unknown or bad setting is code -3, wrapping ErrSettings.
+func (a *Service) ChangeSettings(ctx context.Context, app *App, patch []byte) (Settings, error) {
+	current, err := a.App(app.Key())
+	if err != nil {
+		return Settings{}, err
+	}
+	changed := current.Settings
+	changed.AllowedOrigins = append([]string{}, changed.AllowedOrigins...)
+	decoder := json.NewDecoder(bytes.NewReader(patch))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&changed); err != nil {
+		return Settings{}, &errcode.Error{Code: errcode.InvalidParameter, Op: "settings", Message: err.Error(), Err: ErrSettings}
+	}
+	if changed.AllowedOrigins == nil {
+		changed.AllowedOrigins = []string{}
+	}
+	if err := changed.check(); err != nil {
+		return Settings{}, err
+	}
+	settings, err := json.Marshal(changed)
+	if err != nil {
+		return Settings{}, err
+	}
+	if err := a.store.SaveAppSettings(ctx, app.ID, settings); err != nil {
+		return Settings{}, err
+	}
+	if err := a.loadApps(ctx); err != nil {
+		return Settings{}, err
+	}
+	a.tell(string(heardApps))
+	return changed, nil
+}

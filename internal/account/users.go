@@ -1,0 +1,246 @@
+package account
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"github.com/stoa-chat/stoa/errcode"
+	"github.com/stoa-chat/stoa/internal/delivery"
+	"github.com/stoa-chat/stoa/internal/msync"
+	"github.com/stoa-chat/stoa/internal/store"
+	"github.com/stoa-chat/stoa/internal/token"
+)
+
+// Limits of docs/protocol/tokens.md §9, in characters (password: bytes).
+const (
+	maxPassword = 64
+	maxNickname = 100
+)
+
+var nameForm = regexp.MustCompile(`^[a-z0-9_.-]{1,64}$`)
+
+// Fold returns a user id in the form in which it is kept: lower case.
+func Fold(name string) string { return strings.ToLower(name) }
+
+// userCache answers the message path without a query. Changes are heard over the bus; cacheLife bounds what a lost
+// word can cost.
+type userCache struct {
+	mu      sync.Mutex
+	entries map[userKey]cachedUser
+	changes uint64 // so that a read that began before a change is not kept after it
+}
+
+const (
+	cacheLife = 5 * time.Second
+	cacheSize = 100_000
+)
+
+type userKey struct {
+	app  int64
+	name string
+}
+
+type cachedUser struct {
+	user store.User
+	at   time.Time
+}
+
+// forget drops a user, named as on the bus: the app's number, a space, the name.
+func (c *userCache) forget(which string) {
+	number, name, _ := strings.Cut(which, " ")
+	app, _ := strconv.ParseInt(number, 10, 64)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.changes++
+	delete(c.entries, userKey{app, name})
+}
+
+// User finds a user by name, in any case of letters. The error is code 204, wrapping ErrNoUser. The row may be some
+// seconds old.
+func (a *Service) User(ctx context.Context, app *App, name string) (store.User, error) {
+	key := userKey{app.ID, Fold(name)}
+	c := &a.users
+	c.mu.Lock()
+	cached, ok := c.entries[key]
+	changes := c.changes
+	c.mu.Unlock()
+	// The machine's clock: what is cached ages also where the app's time stands still or jumps.
+	if ok && time.Since(cached.at) < cacheLife {
+		return cached.user, nil
+	}
+	if !nameForm.MatchString(key.name) { // PostgreSQL refuses some texts
+		return store.User{}, noUser(name)
+	}
+	user, err := a.store.User(ctx, key.app, key.name)
+	if errors.Is(err, store.ErrNotFound) {
+		return store.User{}, noUser(name)
+	} else if err != nil {
+		return store.User{}, fmt.Errorf("read user: %w", err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.changes == changes {
+		if len(c.entries) >= cacheSize {
+			clear(c.entries)
+		}
+		c.entries[key] = cachedUser{user, time.Now()}
+	}
+	return user, nil
+}
+
+func noUser(name string) error {
+	return &errcode.Error{Code: errcode.UserNotFound, Message: fmt.Sprintf("there is no user %q", name),
+		Reason: fmt.Sprintf("username %s doesn't exist!", name), Err: ErrNoUser}
+}
+
+// changed lets all nodes forget what they know of a user.
+func (a *Service) changed(u store.User) {
+	which := strconv.FormatInt(u.App, 10) + " " + u.Name
+	a.users.forget(which)
+	a.tell(string(heardUser) + which)
+}
+
+// NewUser says whom to register.
+type NewUser struct {
+	Name     string
+	Password string // empty: no login by password
+	Nickname string
+}
+
+func (n NewUser) check() error {
+	refuse := func(sentinel error, format string, args ...any) error {
+		e := errcode.Newf(errcode.InvalidParameter, format, args...)
+		e.Op, e.Err = "register", sentinel
+		return e
+	}
+	switch {
+	case !nameForm.MatchString(n.Name):
+		return refuse(ErrUserName, "user id %q is not 1 to 64 of a-z, 0-9, _, - and .", n.Name)
+	case len(n.Password) > maxPassword:
+		return refuse(ErrPassword, "the password is longer than %d bytes", maxPassword)
+	case utf8.RuneCountInString(n.Nickname) > maxNickname || !utf8.ValidString(n.Nickname) || strings.ContainsRune(n.Nickname, 0):
+		return refuse(ErrNickname, "the nickname is longer than %d characters", maxNickname)
+	}
+	return nil
+}
+
+// Register makes a user. The errors are code -3 (ErrUserName, ErrPassword, ErrNickname) and code 17 (ErrUserExists).
+func (a *Service) Register(ctx context.Context, app *App, n NewUser) (store.User, error) {
+	n.Name = Fold(n.Name)
+	if err := n.check(); err != nil {
+		return store.User{}, err
+	}
+	hash := ""
+	if n.Password != "" {
+		// A name that is taken should not cost a hash.
+		if _, err := a.User(ctx, app, n.Name); err == nil {
+			return store.User{}, userExists(n.Name)
+		}
+		var err error
+		if hash, err = token.HashPassword(ctx, n.Password); err != nil {
+			return store.User{}, err
+		}
+	}
+	return a.RegisterHashed(ctx, app, n, hash)
+}
+
+// RegisterHashed is Register for a password that has been hashed already.
+func (a *Service) RegisterHashed(ctx context.Context, app *App, n NewUser, hash string) (store.User, error) {
+	if err := n.check(); err != nil {
+		return store.User{}, err
+	}
+	now := a.now()
+	user, err := a.store.CreateUser(ctx, store.User{App: app.ID, Name: n.Name, UUID: uuid.NewString(), Nickname: n.Nickname,
+		PasswordHash: hash, Active: true, Created: now, Modified: now})
+	if errors.Is(err, store.ErrExists) {
+		return store.User{}, userExists(n.Name)
+	}
+	return user, err
+}
+
+func userExists(name string) error {
+	return &errcode.Error{Code: errcode.RequestFailed, Op: "register", Message: fmt.Sprintf("there is a user %q already", name), Err: ErrUserExists}
+}
+
+// ListUsers returns up to limit users registered after the one with the given number.
+func (a *Service) ListUsers(ctx context.Context, app *App, after int64, limit int) ([]store.User, error) {
+	return a.store.ListUsers(ctx, app.ID, after, limit)
+}
+
+// SetPassword changes a user's password, revokes the user's tokens and ends the sessions with code 216.
+func (a *Service) SetPassword(ctx context.Context, app *App, name, password string) error {
+	if password == "" || len(password) > maxPassword {
+		return &errcode.Error{Code: errcode.InvalidParameter, Op: "password", Message: fmt.Sprintf("a password has 1 to %d bytes", maxPassword), Err: ErrPassword}
+	}
+	user, err := a.User(ctx, app, name)
+	if err != nil {
+		return err
+	}
+	hash, err := token.HashPassword(ctx, password)
+	if err != nil {
+		return err
+	}
+	if _, err := a.update(ctx, user, store.UserChange{PasswordHash: &hash, Revoke: true}); err != nil {
+		return err
+	}
+	return a.end(ctx, user, msync.StatisticsBody_USER_KICKED_BY_CHANGE_PASSWORD)
+}
+
+func (a *Service) update(ctx context.Context, user store.User, change store.UserChange) (store.User, error) {
+	changed, err := a.store.UpdateUser(ctx, user.ID, a.now(), change)
+	if errors.Is(err, store.ErrNotFound) {
+		err = noUser(user.Name)
+	}
+	a.changed(user)
+	return changed, err
+}
+
+// SetActive bans a user (false), which revokes the tokens and ends the sessions with code 217, or lifts the ban.
+func (a *Service) SetActive(ctx context.Context, app *App, name string, active bool) (store.User, error) {
+	user, err := a.User(ctx, app, name)
+	if err != nil {
+		return user, err
+	}
+	if user, err = a.update(ctx, user, store.UserChange{Active: &active, Revoke: !active}); err != nil || active {
+		return user, err
+	}
+	return user, a.end(ctx, user, msync.StatisticsBody_USER_KICKED_BY_OTHER_DEVICE)
+}
+
+// SetNickname changes the name that is shown in push notifications.
+func (a *Service) SetNickname(ctx context.Context, app *App, name, nickname string) (store.User, error) {
+	user, err := a.User(ctx, app, name)
+	if err != nil {
+		return user, err
+	}
+	if err := (NewUser{Name: user.Name, Nickname: nickname}).check(); err != nil {
+		return user, err
+	}
+	return a.update(ctx, user, store.UserChange{Nickname: &nickname})
+}
+
+// Delete removes a user and ends the sessions with code 207.
+func (a *Service) Delete(ctx context.Context, app *App, name string) (store.User, error) {
+	user, err := a.User(ctx, app, name)
+	if err != nil {
+		return user, err
+	}
+	err = a.store.DeleteUser(ctx, user.ID)
+	a.changed(user)
+	if errors.Is(err, store.ErrNotFound) {
+		return user, noUser(name)
+	} else if err != nil {
+		return user, err
+	}
+	a.delivery.Kick(user.ID, delivery.Kick{Operation: int32(msync.StatisticsBody_USER_REMOVED)})
+	return user, nil
+}

@@ -1,0 +1,244 @@
+// Package delivery gets what happened to the people concerned: it appends entries to timelines in groups, sends them to
+// the sessions that are online, keeps every device's cursor and lets a device catch up from there. It knows no chat
+// rules.
+//
+// The way of an entry: Append queues it; the committer takes all that waits and hands it to the store in one go; the
+// dispatcher then tells the sender and publishes the entry, encoded once, on the bus; the Hub of each node that holds a
+// reader pushes it to the sessions.
+package delivery
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strconv"
+	"sync"
+
+	"github.com/stoa-chat/stoa/internal/bus"
+	"github.com/stoa-chat/stoa/internal/clock"
+	"github.com/stoa-chat/stoa/internal/msync"
+	"github.com/stoa-chat/stoa/internal/store"
+)
+
+// ErrClosed is the result of a post to a service that has been closed.
+var ErrClosed = errors.New("delivery is closed")
+
+const (
+	queueLimit = 16384 // posts that may wait for a commit; then senders wait
+	batchLimit = 2048  // posts in one commit
+)
+
+// Post is an entry to append.
+type Post struct {
+	Key      store.Key
+	Sender   int64  // user; 0: the server
+	Device   int64  // the sender's device; 0: none
+	ClientID uint64 // the sender's id for it; 0: never a repetition
+	Meta     []byte // made by msync.StoredMeta
+	// Done is called once, when the entry is durable or has failed. It must not block. May be nil.
+	Done func(Result)
+}
+
+// Result tells what became of a Post.
+type Result struct {
+	ID   int64 // the message id; of the first copy if this was a repetition
+	Time int64 // milliseconds since 1970
+	Err  error
+}
+
+// Service is the delivery of one node.
+type Service struct {
+	Hub *Hub
+
+	store store.Timelines
+	bus   bus.Bus
+	ids   *IDs
+	clock *clock.Clock
+	log   *slog.Logger
+
+	metrics *Metrics
+
+	mu     sync.Mutex
+	more   *sync.Cond // the queue has something, or the service closes
+	room   *sync.Cond // the queue has room again
+	queue  []Post
+	closed bool
+
+	commits chan commit
+	done    sync.WaitGroup
+}
+
+// commit is a batch that has been tried.
+type commit struct {
+	posts  []Post
+	result []store.Appended
+	err    error
+}
+
+// New starts the delivery of a node. The hub must have been made with the same store; what arrives on the bus goes to
+// its Handle.
+func New(hub *Hub, timelines store.Timelines, b bus.Bus, ids *IDs, c *clock.Clock, m *Metrics, log *slog.Logger) *Service {
+	s := &Service{Hub: hub, store: timelines, bus: b, ids: ids, clock: c, metrics: m, log: log, commits: make(chan commit, 4)}
+	s.more, s.room = sync.NewCond(&s.mu), sync.NewCond(&s.mu)
+	hub.bus = b
+	s.done.Go(s.commitLoop)
+	s.done.Go(s.dispatchLoop)
+	return s
+}
+
+// NewID returns an id of the kind that messages have, for what is sent without an entry.
+func (s *Service) NewID() int64 { return s.ids.Next() }
+
+// Append queues a post; posts of one caller keep their order. It waits while too many are queued, which holds up the
+// socket that they come from.
+func (s *Service) Append(post Post) {
+	s.mu.Lock()
+	for len(s.queue) >= queueLimit && !s.closed {
+		s.room.Wait()
+	}
+	if s.closed {
+		s.mu.Unlock()
+		if post.Done != nil {
+			post.Done(Result{Err: ErrClosed})
+		}
+		return
+	}
+	s.queue = append(s.queue, post)
+	if len(s.queue) == 1 {
+		s.more.Signal()
+	}
+	s.mu.Unlock()
+}
+
+// AppendWait is Append for callers that wait for the result.
+func (s *Service) AppendWait(ctx context.Context, post Post) (Result, error) {
+	done := make(chan Result, 1)
+	post.Done = func(r Result) { done <- r }
+	s.Append(post)
+	select {
+	case r := <-done:
+		return r, r.Err
+	case <-ctx.Done():
+		return Result{}, ctx.Err()
+	}
+}
+
+// commitLoop makes what has gathered durable, a batch at a time.
+func (s *Service) commitLoop() {
+	defer close(s.commits)
+	for {
+		posts := s.take()
+		if posts == nil {
+			return
+		}
+		now := s.clock.Now().UnixMilli()
+		drafts := make([]store.Draft, len(posts))
+		for i, p := range posts {
+			drafts[i] = store.Draft{Key: p.Key, ID: s.ids.Next(), Time: now, Sender: p.Sender, Device: p.Device, ClientID: p.ClientID, Meta: p.Meta}
+		}
+		result, err := s.store.Append(context.Background(), drafts)
+		s.commits <- commit{posts, result, err}
+	}
+}
+
+// take waits for posts; nil means that the service is closed and empty.
+func (s *Service) take() []Post {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.queue) == 0 {
+		if s.closed {
+			return nil
+		}
+		s.more.Wait()
+	}
+	posts := s.queue
+	if len(posts) > batchLimit {
+		posts, s.queue = posts[:batchLimit:batchLimit], posts[batchLimit:]
+	} else {
+		s.queue = nil
+	}
+	s.room.Broadcast()
+	return posts
+}
+
+// dispatchLoop tells senders and receivers what has been committed.
+func (s *Service) dispatchLoop() {
+	for c := range s.commits {
+		if c.err != nil {
+			s.log.Error("append failed", "posts", len(c.posts), "error", c.err)
+			s.metrics.failed.Add(float64(len(c.posts)))
+		} else {
+			s.metrics.batch.Observe(float64(len(c.posts)))
+			s.metrics.entries.Add(float64(len(c.posts)))
+		}
+		for i, post := range c.posts {
+			s.dispatch(&post, c, i)
+		}
+		s.Hub.Flush()
+	}
+}
+
+func (s *Service) dispatch(post *Post, c commit, i int) {
+	result := Result{Err: c.err}
+	if c.err == nil {
+		r := c.result[i]
+		result = Result{ID: r.ID, Time: r.Time, Err: r.Err}
+	}
+	if post.Done != nil {
+		post.Done(result)
+	}
+	if result.Err != nil || c.result[i].Repeated {
+		return
+	}
+	r := c.result[i]
+	queue := strconv.FormatInt(r.Timeline, 10)
+	meta := msync.AppendMeta(make([]byte, 0, len(post.Meta)+32), r.ID, r.Time, post.Meta)
+	event := appendEntryEvent(make([]byte, 0, len(meta)+96), entryEvent{timeline: r.Timeline, seq: r.Seq, sender: post.Sender, device: post.Device})
+	event = msync.AppendBatch(event, msync.Batch{Queue: queue, Metas: meta, NextKey: r.Seq})
+	for _, user := range post.Key.Readers() {
+		s.publish(user, event)
+	}
+}
+
+func (s *Service) publish(user int64, event []byte) {
+	if err := s.bus.Publish(bus.User(user), event); err != nil {
+		// Nothing is lost: the receivers' next look at the store finds it.
+		s.log.Warn("publish", "user", user, "error", err)
+	}
+}
+
+// onlineQueue is the queue's name in frames that need no cursor.
+const onlineQueue = "online"
+
+// Push sends a Meta to the sessions of a user that are online now; nothing is kept. A device other than 0 is left out.
+func (s *Service) Push(user int64, stored []byte, exceptDevice int64) (id, time int64) {
+	id, time = s.ids.Next(), s.clock.Now().UnixMilli()
+	meta := msync.AppendMeta(nil, id, time, stored)
+	event := appendEntryEvent(nil, entryEvent{device: exceptDevice})
+	event[0] = eventPush
+	s.publish(user, msync.AppendBatch(event, msync.Batch{Queue: onlineQueue, Metas: meta, Last: true}))
+	s.Hub.Flush()
+	return id, time
+}
+
+// Kick tells the sessions of a user, on all nodes, to end.
+func (s *Service) Kick(user int64, k Kick) {
+	s.publish(user, appendKick(nil, k))
+	s.Hub.Flush()
+}
+
+// Extend tells the sessions of a user, on all nodes, that a token that lasts until then (milliseconds since 1970; 0: for
+// ever) was taken up.
+func (s *Service) Extend(user int64, until int64) {
+	s.publish(user, appendLifetime(nil, until))
+}
+
+// Close commits and dispatches what was accepted, then stops. Later posts fail with ErrClosed.
+func (s *Service) Close() {
+	s.mu.Lock()
+	s.closed = true
+	s.more.Broadcast()
+	s.room.Broadcast()
+	s.mu.Unlock()
+	s.done.Wait()
+}
