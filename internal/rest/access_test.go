@@ -1,0 +1,191 @@
+package rest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/stoa-chat/stoa/internal/account"
+	"github.com/stoa-chat/stoa/internal/token"
+)
+
+// fill puts a user and a device into a pattern.
+func fill(r Route) string {
+	return strings.NewReplacer("{user}", "alice", "{resource}", "webim_web_1").Replace(r.Pattern)
+}
+
+// caller is somebody with a token, or without.
+type caller struct {
+	name          string
+	authorization string
+	refused       []Access // which kinds of route have to refuse; those that do not ask, never
+	want          string
+}
+
+func callers(w *world) []caller {
+	all := []Access{AppToken, AnyToken, AppOrSelf, AppOrOpen}
+	notOpen := description("unauthorized", "Open registration doesn't allow, so register user need token")
+	bearer := func(token string) string { return "Bearer " + token }
+	foreignKey := []byte(strings.Repeat("k", 32))
+	garbled := w.issued(w.app, "", 0, nil)
+	garbled = garbled[:len(garbled)-4] + "AAAA"
+	noChat, err := (&token.AccessToken{AppID: w.app.AgoraID, IssuedAt: uint32(w.clock.Now().Unix()), Expire: 3600, Salt: 1}).Build(w.app.Certificate)
+	w.must(err)
+	return []caller{
+		{"no token", "", []Access{AppToken, AnyToken, AppOrSelf}, expired},
+		{"no token, at registration", "", []Access{AppOrOpen}, notOpen},
+		{"another scheme", "Basic YWNtZTpzaGg=", []Access{AppToken, AnyToken, AppOrSelf}, expired},
+		{"a token without a scheme", w.issued(w.app, "", 0, nil), []Access{AppToken, AnyToken, AppOrSelf}, expired},
+		{"an empty token", "Bearer ", []Access{AppToken, AnyToken, AppOrSelf}, expired},
+		{"undefined", "Bearer undefined", all, corrupt},
+		{"garbage", "Bearer garbage", all, corrupt},
+		{"a malformed issued token", bearer("YWMtAAAA"), all, corrupt},
+		{"a malformed signed token", bearer("007eJxTYFigm6WeVx0k"), all, corrupt},
+		{"a malformed dynamic token", bearer("ZHQtAAAA"), all, corrupt},
+		{"two tokens", bearer(w.issued(w.app, "", 0, nil) + " " + w.issued(w.app, "", 0, nil)), all, corrupt},
+		{"an expired app token", bearer(w.issued(w.app, "", -time.Second, nil)), all, expired},
+		{"an expired user token", bearer(w.issued(w.app, "alice", -time.Second, nil)), all, expired},
+		{"an expired signed app token", bearer(w.signed(w.app, "", w.app.Certificate, 2*time.Hour)), all, expired},
+		{"an expired signed user token", bearer(w.signed(w.app, "alice", w.app.Certificate, 2*time.Hour)), all, expired},
+		{"an app token of a wrong signature", bearer(garbled), all, unknown},
+		{"a user token of a wrong signature", bearer(w.issued(w.app, "alice", 0, foreignKey)), all, unknown},
+		{"an app token signed with another app's key", bearer(w.issued(w.app, "", 0, w.other.SigningKey)), all, unknown},
+		{"a signed app token of another certificate", bearer(w.signed(w.app, "", w.other.Certificate, 0)), all, unknown},
+		{"a signed user token of another certificate", bearer(w.signed(w.app, "alice", strings.Repeat("f", 32), 0)), all, unknown},
+		{"another app's app token", bearer(w.issued(w.other, "", 0, nil)), all, otherApp},
+		{"another app's user token", bearer(w.issued(w.other, "alice", 0, nil)), all, otherApp},
+		{"another app's signed app token", bearer(w.signed(w.other, "", w.other.Certificate, 0)), all, otherApp},
+		{"another app's signed user token", bearer(w.signed(w.other, "alice", w.other.Certificate, 0)), all, otherApp},
+		{"a signed token without chat", bearer(noChat), all, oauth},
+		{"the user's own token where the app's is needed", bearer(w.issued(w.app, "alice", 0, nil)), []Access{AppToken, AppOrOpen}, corrupt},
+		{"the user's own signed token where the app's is needed", bearer(w.signed(w.app, "alice", w.app.Certificate, 0)), []Access{AppToken, AppOrOpen}, corrupt},
+		{"another user's token", bearer(w.issued(w.app, "bob", 0, nil)), []Access{AppOrSelf}, oauth},
+		{"another user's signed token", bearer(w.signed(w.app, "bob", w.app.Certificate, 0)), []Access{AppOrSelf}, oauth},
+	}
+}
+
+// TestNoRouteServesAWrongCaller walks every route with every wrong caller, in both forms of the address.
+func TestNoRouteServesAWrongCaller(t *testing.T) {
+	w := newWorld(t)
+	w.api.add(Route{http.MethodGet, "/any", AnyToken, func(context.Context, *Call) (Answer, error) { return Answer{}, nil }})
+	alice := w.connect("alice", "webim_web_1")
+	state := func() []string {
+		return []string{
+			fmt.Sprint(w.send("GET", "/acme/demo/users", w.bearer("app"), "").object["entities"]),
+			fmt.Sprint(w.send("GET", "/acme/demo/settings", w.bearer("app"), "").object["data"]),
+			fmt.Sprint(w.send("GET", "/acme/demo/users/alice/resources", w.bearer("app"), "").object["data"]),
+		}
+	}
+	before := state()
+	seen := map[Access]int{}
+	for _, r := range w.api.Routes() {
+		seen[r.Access]++
+		if strings.HasPrefix(r.Pattern, "/easemob/") {
+			continue
+		}
+		for _, who := range callers(w) {
+			if r.Access != Anyone && !slices.Contains(who.refused, r.Access) {
+				continue
+			}
+			for _, prefix := range []string{"/acme/demo", "/app-id/" + w.app.AgoraID} {
+				got := w.send(r.Method, prefix+fill(r), who.authorization, "{")
+				if r.Access == Anyone {
+					if got.status == http.StatusUnauthorized {
+						t.Errorf("%s (%s) asks %s for a token", &r, r.Access, who.name)
+					}
+					continue
+				}
+				if diff := holds(got.object, who.want); got.status != http.StatusUnauthorized || diff != "" {
+					t.Errorf("%s (%s) answers %s with %d %s", &r, r.Access, who.name, got.status, got.text)
+				}
+			}
+		}
+	}
+	for _, access := range []Access{Anyone, AppToken, AnyToken, AppOrSelf, AppOrOpen} {
+		if seen[access] == 0 {
+			t.Errorf("no route is for %s", access)
+		}
+	}
+	if diff := cmp.Diff(before, state()); diff != "" {
+		t.Error(diff)
+	}
+	if len(alice.kicked()) > 0 || len(alice.extended()) > 0 {
+		t.Errorf("alice was kicked %v, extended %v", alice.kicked(), alice.extended())
+	}
+}
+
+// TestEveryRouteServesItsCallers keeps the walk above honest: it is the token that is refused there.
+func TestEveryRouteServesItsCallers(t *testing.T) {
+	bodies := map[string]string{
+		"POST /token":                 `{"grant_type":"password","username":"alice","password":"secret"}`,
+		"POST /users":                 `{"username":"carol"}`,
+		"PUT /users/{user}":           `{"nickname":"Al"}`,
+		"PUT /users/{user}/password":  `{"newpassword":"new"}`,
+		"POST /users/{user}/password": `{"newpassword":"new"}`,
+		"POST /users/batch/status":    `{"usernames":["alice"]}`,
+		"PUT /settings":               `{"serving":true}`,
+	}
+	w := newWorld(t)
+	for i, r := range w.api.Routes() {
+		right := []string{"app", "signed:app"}
+		switch r.Access {
+		case AppOrSelf:
+			right = append(right, "alice", "signed:alice")
+		case Anyone:
+			right = []string{""}
+		}
+		for j, as := range right {
+			// The call before may have left nothing of alice.
+			if _, err := w.accounts.Delete(t.Context(), w.app, "alice"); err != nil && !errors.Is(err, account.ErrNoUser) {
+				t.Fatal(err)
+			}
+			w.createUser(w.app, "alice")
+			w.connect("alice", "webim_web_1")
+			path := "/acme/demo" + fill(r)
+			if strings.HasPrefix(r.Pattern, "/easemob/") {
+				path = r.Pattern + "?app_key=acme%23demo"
+			}
+			body := strings.Replace(bodies[r.String()], "carol", fmt.Sprintf("carol-%d-%d", i, j), 1)
+			if got := w.send(r.Method, path, w.bearer(as), body); got.status != http.StatusOK {
+				t.Errorf("%s as %q: %d %s", &r, as, got.status, got.text)
+			}
+		}
+	}
+}
+
+func TestEveryGrantAsksForItsOwnProof(t *testing.T) {
+	w := newWorld(t)
+	for _, who := range callers(w) {
+		asksApp := slices.Contains(who.refused, AppToken)
+		if asksApp {
+			got := w.send("POST", "/acme/demo/token", who.authorization, `{"grant_type":"inherit","username":"alice"}`)
+			if diff := holds(got.object, who.want); got.status != http.StatusUnauthorized || diff != "" {
+				t.Errorf("inherit answers %s with %d %s", who.name, got.status, got.text)
+			}
+		}
+		// A user may exchange a signed token, so only what is wrong for everybody is wrong here.
+		if slices.Contains(who.refused, AnyToken) {
+			got := w.send("POST", "/acme/demo/token", who.authorization, `{"grant_type":"agora"}`)
+			if got.status != http.StatusUnauthorized || got.object["access_token"] != nil {
+				t.Errorf("agora answers %s with %d %s", who.name, got.status, got.text)
+			}
+		}
+	}
+}
+
+func TestTheSchemeOfATokenIsBearerInAnyLetters(t *testing.T) {
+	w := newWorld(t)
+	token := w.issued(w.app, "", 0, nil)
+	for _, header := range []string{"Bearer " + token, "bearer " + token, "BEARER  " + token + " "} {
+		if got := w.send("GET", "/acme/demo/users", header, ""); got.status != http.StatusOK {
+			t.Errorf("%.10q…: %d", header, got.status)
+		}
+	}
+}

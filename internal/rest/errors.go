@@ -1,0 +1,124 @@
+package rest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/stoa-chat/stoa/errcode"
+	"github.com/stoa-chat/stoa/internal/account"
+)
+
+// refusal is an error in the words of the protocol. Clients compare the description byte for byte.
+type refusal struct {
+	status      int
+	slug        string // "error"
+	description string // empty in the table of wordings: the message of the service
+	exception   string
+	code        int      // "error_code"; 0: none
+	allow       []string // the header Allow
+	log         bool     // somebody should look into the cause
+	err         error    // the cause; it is not shown
+}
+
+func (r *refusal) Error() string {
+	text := fmt.Sprintf("%d %s: %s", r.status, r.slug, r.description)
+	if r.err != nil {
+		text += ": " + r.err.Error()
+	}
+	return text
+}
+
+func (r *refusal) Unwrap() error { return r.err }
+
+// because returns the refusal with a cause.
+func (r refusal) because(err error) *refusal {
+	r.err = err
+	return &r
+}
+
+// codeToken makes the web client report NO_PERMISSION for whatever is wrong with a token; it knows only one of the texts.
+const codeToken = 40001
+
+// unauthorized is a refusal of a token.
+func unauthorized(slug, description string) refusal {
+	return refusal{status: http.StatusUnauthorized, slug: slug, description: description, code: codeToken}
+}
+
+func badRequest(slug, description string) refusal {
+	return refusal{status: http.StatusBadRequest, slug: slug, description: description}
+}
+
+// illegal refuses an argument.
+func illegal(format string, args ...any) *refusal {
+	r := badRequest("illegal_argument", fmt.Sprintf(format, args...))
+	return &r
+}
+
+var (
+	sayCorrupt = unauthorized("auth_bad_access_token", "Unable to authenticate due to corrupt access token")
+	sayOAuth   = unauthorized("unauthorized", "Unable to authenticate (OAuth)")
+	sayExpired = unauthorized("unauthorized", "Unable to authenticate due to expired access token")
+	sayBanned  = badRequest("invalid_grant", "user not activated")
+	sayBusy    = refusal{status: http.StatusServiceUnavailable, slug: "service_unavailable", description: "server is too busy", log: true}
+	sayGone    = refusal{status: 499, slug: "client_closed_request", description: "the client has gone"} // nobody reads this
+	// sayInternal is all that the world is told of what the server does not understand itself.
+	sayInternal = refusal{status: http.StatusInternalServerError, slug: "internal_server_error", description: "internal server error", log: true}
+
+	refuseUser  = sayCorrupt.because(errors.New("a user's token where the app's is needed"))
+	refuseOther = sayOAuth.because(errors.New("the token of another user"))
+	refuseBody  = &refusal{status: http.StatusBadRequest, slug: "invalid_request_body", description: "Request body is invalid. Please check body is correct."}
+	refuseLong  = &refusal{status: http.StatusRequestEntityTooLarge, slug: "Request Entity Too Large", description: "the request body exceeds the maximum limit."}
+	refuseSlow  = &refusal{status: http.StatusRequestTimeout, slug: "request_timeout", description: "the request body did not arrive in time"}
+)
+
+// wordings are how the refusals of services are said. Where a route says one in another way, its handler does.
+var wordings = []struct {
+	of  error
+	say refusal
+}{
+	{account.ErrNoToken, sayExpired}, // no other text is known for it
+	{account.ErrTokenExpired, sayExpired},
+	{account.ErrTokenMalformed, sayCorrupt},
+	{account.ErrTokenUnknown, unauthorized("auth_bad_access_token", "Unable to authenticate")},
+	{account.ErrTokenOtherApp, unauthorized("unauthorized", "token is illegal.")},
+	{account.ErrTokenPrivilege, sayOAuth},
+	{account.ErrNotOpen, refusal{status: http.StatusUnauthorized, slug: "unauthorized", description: "Open registration doesn't allow, so register user need token"}},
+	{account.ErrBanned, sayBanned},
+	{account.ErrWrongPassword, badRequest("invalid_grant", "invalid password")},
+	{account.ErrClientID, badRequest("invalid_grant", "client_id does not match")},
+	{account.ErrClientSecret, badRequest("invalid_grant", "client_secret does not match")},
+	{account.ErrTokenLife, badRequest("illegal_argument", "")},
+	{account.ErrPassword, badRequest("illegal_argument", "")},
+	{account.ErrNickname, badRequest("illegal_argument", "NICKNAME_TOO_LONG")},
+	{account.ErrSettings, badRequest("invalid_parameter", "")},
+	{account.ErrNoUser, refusal{status: http.StatusNotFound, slug: "service_resource_not_found", description: "Service resource not found", exception: "UserNotFoundException"}},
+	{account.ErrNoDevice, refusal{status: http.StatusNotFound, slug: "resource_not_found", description: ""}},
+}
+
+// refusalOf words an error. What it does not know is internal.
+func refusalOf(err error) *refusal {
+	var said *refusal
+	if errors.As(err, &said) {
+		return said
+	}
+	for _, w := range wordings {
+		if !errors.Is(err, w.of) {
+			continue
+		}
+		say := w.say
+		var e *errcode.Error
+		if say.description == "" && errors.As(err, &e) {
+			say.description = e.Message
+		}
+		return say.because(err)
+	}
+	switch {
+	case errors.Is(err, context.Canceled):
+		return sayGone.because(err)
+	case errors.Is(err, context.DeadlineExceeded):
+		return sayBusy.because(err)
+	}
+	return sayInternal.because(err)
+}

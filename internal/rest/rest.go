@@ -1,0 +1,134 @@
+// Package rest is the HTTP edge: it takes the calls of SDKs and backends (docs/protocol/sdk-rest.md and admin-rest.md),
+// asks the services, and words their answers and refusals as clients expect them. It holds no rule.
+//
+// A call is a Route in a table. Its handler is given a Call and returns an Answer or an error; what every call has in
+// common (finding the application, tokens, envelopes, origins, metrics) happens once, around it.
+package rest
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"regexp"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/stoa-chat/stoa/internal/account"
+	"github.com/stoa-chat/stoa/internal/clock"
+)
+
+// API is the HTTP edge of one node. It answers every request by itself: what it has no route for is a 404 with JSON, as
+// clients hang on any other body (docs/protocol/sdk-rest.md §0).
+type API struct {
+	// TrustProxy believes X-Forwarded-Proto and X-Forwarded-Host, which any client could send. It is not to be changed
+	// once requests are served.
+	TrustProxy bool
+
+	accounts *account.Service
+	clock    *clock.Clock
+	log      *slog.Logger
+	metrics  *metrics
+	routes   []Route
+	tree     *node
+}
+
+// New makes the edge and registers its metrics.
+func New(accounts *account.Service, c *clock.Clock, registry prometheus.Registerer, log *slog.Logger) *API {
+	a := &API{accounts: accounts, clock: c, log: log, metrics: newMetrics(registry), tree: newNode()}
+	a.add(a.discoveryRoutes()...)
+	a.add(a.tokenRoutes()...)
+	a.add(a.userRoutes()...)
+	a.add(a.deviceRoutes()...)
+	a.add(a.settingsRoutes()...)
+	return a
+}
+
+// add puts routes into the table. It panics on a route that contradicts the table or itself: that is a slip in the code.
+func (a *API) add(routes ...Route) {
+	for _, r := range routes {
+		r.check()
+		a.tree.add(&r)
+		a.routes = append(a.routes, r)
+	}
+}
+
+// Routes returns the table.
+func (a *API) Routes() []Route { return slices.Clone(a.routes) }
+
+// ServeHTTP implements http.Handler.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c := a.newCall(w, r)
+	path, err := a.locate(c)
+	a.allowOrigin(w.Header(), c)
+	if r.Method == http.MethodOptions {
+		preflight(w)
+		a.metrics.observe(methodOptions, http.StatusNoContent, time.Since(c.start))
+		return
+	}
+	var answer Answer
+	if err == nil {
+		answer, err = a.run(r.Context(), c, path)
+	}
+	status := a.respond(w, c, answer, err)
+	a.metrics.observe(c.route.String(), status, time.Since(c.start))
+	a.log.Debug("request", "request_id", c.id, "method", r.Method, "path", r.URL.Path, "status", status, "error", err)
+}
+
+// run finds the route, asks whether the caller may use it, and calls its handler.
+func (a *API) run(ctx context.Context, c *Call, path []string) (answer Answer, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	if err := a.route(c, path); err != nil {
+		return Answer{}, err
+	}
+	if err := a.authorise(ctx, c, c.route.Access); err != nil {
+		return Answer{}, err
+	}
+	return c.route.Handle(ctx, c)
+}
+
+// respond writes the answer or the error and returns the status.
+func (a *API) respond(w http.ResponseWriter, c *Call, answer Answer, err error) int {
+	var text []byte
+	status := http.StatusOK
+	if err == nil {
+		text, err = a.success(c, answer)
+	}
+	if err != nil {
+		said := refusalOf(err)
+		if said.log {
+			a.log.Error("request failed", "request_id", c.id, "method", c.http.Method, "route", c.route.String(), "error", err)
+		}
+		if len(said.allow) > 0 {
+			w.Header()["Allow"] = said.allow
+		}
+		status, text = said.status, a.failure(c, said)
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json; charset=utf-8")
+	h.Set("Content-Length", strconv.Itoa(len(text)))
+	h.Set("Cache-Control", "no-store") // answers hold tokens
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	w.Write(text) // a client that has gone needs no answer
+	return status
+}
+
+var requestIDForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
+// requestID takes the id that the caller or a proxy gave to the request, or makes one.
+func requestID(r *http.Request) string {
+	if id := r.Header.Get("X-Request-Id"); requestIDForm.MatchString(id) {
+		return id
+	}
+	return rand.Text()
+}

@@ -1,0 +1,115 @@
+package rest
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func nothing(context.Context, *Call) (Answer, error) { return Answer{}, nil }
+
+// TestPatternsThatOverlap has those of docs/protocol/sdk-rest.md §1.10, which http.ServeMux refuses.
+func TestPatternsThatOverlap(t *testing.T) {
+	tree := newNode()
+	for _, pattern := range []string{
+		"GET /chatgroups/user/{user}", "GET /chatgroups/user/{user}/joined_count",
+		"GET /chatgroups/{group}", "PUT /chatgroups/{group}", "GET /chatgroups/{group}/admin", "GET /chatgroups/{group}/announcement",
+		"GET /chatgroups/{group}/mute", "POST /chatgroups/{group}/mute", "GET /chatgroups/{group}/share_files", "GET /chatgroups/{group}/users",
+		"GET /chatgroups/{group}/acks/{message}", "GET /chatgroups/{group}/share_files/{file}", "DELETE /chatgroups/{group}/users/{names}",
+		"POST /users/{user}/presence/{expiry}", "POST /users/{user}/presence/{resource}/1", "GET /users/{user}/presence/sublist",
+	} {
+		method, path, _ := strings.Cut(pattern, " ")
+		tree.add(&Route{Method: method, Pattern: path, Access: Anyone, Handle: nothing})
+	}
+	for request, want := range map[string]string{
+		"GET /chatgroups/user/alice":                 "GET /chatgroups/user/{user} [alice]",
+		"GET /chatgroups/user/admin":                 "GET /chatgroups/user/{user} [admin]",
+		"GET /chatgroups/user/alice/joined_count":    "GET /chatgroups/user/{user}/joined_count [alice]",
+		"GET /chatgroups/1":                          "GET /chatgroups/{group} [1]",
+		"GET /chatgroups/1/admin":                    "GET /chatgroups/{group}/admin [1]",
+		"POST /chatgroups/1/mute":                    "POST /chatgroups/{group}/mute [1]",
+		"GET /chatgroups/1/acks/2":                   "GET /chatgroups/{group}/acks/{message} [1 2]",
+		"GET /chatgroups/1/share_files/2":            "GET /chatgroups/{group}/share_files/{file} [1 2]",
+		"DELETE /chatgroups/1/users/bob,carol":       "DELETE /chatgroups/{group}/users/{names} [1 bob,carol]",
+		"GET /chatgroups/user":                       "GET /chatgroups/{group} [user]",
+		"POST /chatgroups/user/mute":                 "POST /chatgroups/{group}/mute [user]",
+		"PUT /chatgroups/1/admin":                    "none GET",
+		"POST /chatgroups/user/bob":                  "none GET",
+		"GET /chatgroups":                            "none ",
+		"GET /chatgroups/1/nothing":                  "none ",
+		"POST /users/alice/presence/3600":            "POST /users/{user}/presence/{expiry} [alice 3600]",
+		"POST /users/alice/presence/webim_1/1":       "POST /users/{user}/presence/{resource}/1 [alice webim_1]",
+		"POST /users/alice/presence/sublist":         "POST /users/{user}/presence/{expiry} [alice sublist]",
+		"GET /users/alice/presence/sublist":          "GET /users/{user}/presence/sublist [alice]",
+		"GET /users/alice/presence/3600":             "none POST",
+		"GET /chatgroups/1/users/bob/and/more/of/it": "none ",
+	} {
+		method, path, _ := strings.Cut(request, " ")
+		allow := map[string]bool{}
+		route, values := tree.find(method, strings.Split(path[1:], "/"), nil, allow)
+		got := route.String() + " [" + strings.Join(values, " ") + "]"
+		if route == nil {
+			got = "none " + strings.Join(slices.Sorted(maps.Keys(allow)), " ")
+		}
+		if got != want {
+			t.Errorf("%s: %s, want %s", request, got, want)
+		}
+	}
+}
+
+func TestTheTableRefusesSlips(t *testing.T) {
+	for name, routes := range map[string][]Route{
+		"no access":                   {{Method: "GET", Pattern: "/a", Handle: nothing}},
+		"self without a user":         {{"GET", "/a/{name}", AppOrSelf, nothing}},
+		"the same route twice":        {{"GET", "/a", Anyone, nothing}, {"GET", "/a", AppToken, nothing}},
+		"the same under another name": {{"GET", "/a/{x}", Anyone, nothing}, {"GET", "/a/{y}", Anyone, nothing}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer func() {
+				if recover() == nil {
+					t.Error("it was accepted")
+				}
+			}()
+			(&API{tree: newNode()}).add(routes...)
+		})
+	}
+}
+
+func TestTheTable(t *testing.T) {
+	var got []string
+	for _, r := range newWorld(t).api.Routes() {
+		got = append(got, r.String()+" "+r.Access.String())
+	}
+	slices.Sort(got)
+	want := []string{
+		"DELETE /users AppToken",
+		"DELETE /users/{user} AppToken",
+		"DELETE /users/{user}/disconnect/{resource} AppOrSelf",
+		"GET /easemob/server.json Anyone",
+		"GET /sdk/users/{user}/token/expires AppOrSelf",
+		"GET /settings AppToken",
+		"GET /users AppToken",
+		"GET /users/{user} AppOrSelf",
+		"GET /users/{user}/disconnect AppToken",
+		"GET /users/{user}/disconnect/{resource} AppOrSelf",
+		"GET /users/{user}/resources AppOrSelf",
+		"GET /users/{user}/status AppOrSelf",
+		"POST /token Anyone",
+		"POST /users AppOrOpen",
+		"POST /users/batch/status AppToken",
+		"POST /users/{user}/activate AppToken",
+		"POST /users/{user}/deactivate AppToken",
+		"POST /users/{user}/disconnect AppToken",
+		"POST /users/{user}/password AppToken",
+		"PUT /settings AppToken",
+		"PUT /users/{user} AppOrSelf",
+		"PUT /users/{user}/password AppToken",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
