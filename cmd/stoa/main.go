@@ -1,0 +1,63 @@
+// Command stoa is the chat server and its tools. Run `stoa --help`.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/stoa-chat/stoa/errcode"
+)
+
+type commands struct {
+	Dev     devCommand     `cmd:"" help:"Run a server for development and CI: known credentials, throwaway data."`
+	Serve   serveCommand   `cmd:"" help:"Run a server for real use."`
+	App     appCommand     `cmd:"" help:"Show or change the settings of an app."`
+	Errors  errorsCommand  `cmd:"" help:"List the error codes, or explain one."`
+	Bench   benchCommand   `cmd:"" help:"Measure a running server."`
+	Version versionCommand `cmd:"" help:"Print the version."`
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var c commands
+	parser := kong.Must(&c, kong.Name("stoa"), kong.Description("Open, self-hosted chat server for apps written against the Agora Chat SDKs."),
+		kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.BindTo(ctx, (*context.Context)(nil)))
+	parsed, err := parser.Parse(os.Args[1:])
+	parser.FatalIfErrorf(err)
+	if err := parsed.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "stoa:", err)
+		os.Exit(1)
+	}
+}
+
+type errorsCommand struct {
+	Query string `arg:"" optional:"" help:"A number or a name, such as 221 or USER_NOT_FRIEND." placeholder:"CODE"`
+	JSON  bool   `name:"json" help:"Print the catalogue's entry as JSON."`
+}
+
+func (c *errorsCommand) Run() error { return errcode.Command(os.Stdout, c.Query, c.JSON) }
+
+type versionCommand struct{}
+
+func (versionCommand) Run() error {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return errors.New("the binary holds no build information")
+	}
+	version := info.Main.Version
+	for _, setting := range info.Settings {
+		if setting.Key == "vcs.revision" {
+			version += " " + setting.Value
+		}
+	}
+	_, err := fmt.Println("stoa", version, info.GoVersion)
+	return err
+}
