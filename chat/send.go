@@ -34,7 +34,7 @@ func WithChatType(t ChatType) SendOption { return func(o *sendOptions) { o.chatT
 // with the id, recipient and content of one that the server already has is answered with that one and not stored again.
 func WithClientID(id string) SendOption { return func(o *sendOptions) { o.clientID = id } }
 
-// SendText sends a text to a user ("bob", or "bob/device" for one device), or with [WithChatType] to a group or room.
+// SendText sends a text to a user, or with [WithChatType] to a group or room.
 // See [Client.Send].
 func (c *Client) SendText(ctx context.Context, to, text string, opts ...SendOption) (*Message, error) {
 	return c.Send(ctx, to, Content{Text: text}, opts...)
@@ -43,7 +43,7 @@ func (c *Client) SendText(ctx context.Context, to, text string, opts ...SendOpti
 // Send sends a message and returns it as the server has stored it, with its id and time.
 //
 // Before anything is sent: 39 without a session, 205 without a recipient, -3 for content, options or text (it must be
-// UTF-8) that have no wire form, 32 when it cannot wait for a connection. Refused by the server: 50, 204, 219, 221,
+// UTF-8) that have no wire form, 511 for what does not fit into a frame (64 KiB), 32 when it cannot wait for a connection. Refused by the server: 50, 204, 219, 221,
 // 500-511, 602-608, 704, 705. Without a verdict: 510, 512, -1, -4; see the package comment. Data holds the client id
 // under "id".
 func (c *Client) Send(ctx context.Context, to string, content Content, opts ...SendOption) (*Message, error) {
@@ -218,6 +218,9 @@ func (c *Client) exchange(ctx context.Context, op string, o sendOptions, to *msy
 	return u, u.answer, u.err // settled: not written to any more
 }
 
+// maxFrame is the largest frame that the server reads, in bytes; it closes the connection over a larger one.
+const maxFrame = 64 * 1024
+
 func (c *Client) newUplink(op string, o sendOptions, to *msync.JID, body *msync.MessageBody) (*uplink, *Error) {
 	id := parseID(o.clientID)
 	switch {
@@ -232,6 +235,9 @@ func (c *Client) newUplink(op string, o sendOptions, to *msync.JID, body *msync.
 	if err == nil {
 		var data []byte
 		data, err = frame(msync.MSync_SYNC, &msync.CommSyncUL{Meta: &msync.Meta{Id: id, To: to, Ns: msync.Meta_CHAT, Payload: payload}})
+		if len(data) > maxFrame {
+			return nil, fail(errcode.MessageTooLarge, op, fmt.Sprintf("the message has %d bytes with all that belongs to it, a frame holds %d", len(data), maxFrame), nil)
+		}
 		if err == nil {
 			return &uplink{id: id, op: op, frame: data, done: make(chan struct{})}, nil
 		}
