@@ -24,18 +24,29 @@ type commands struct {
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 
-func main() {
+func main() { os.Exit(run()) }
+
+// run returns the exit status: 0, 1 when a command failed, 2 when the command line is wrong.
+func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var c commands
-	parser := kong.Must(&c, kong.Name("stoa"), kong.Description("Open, self-hosted chat server for apps written against the Agora Chat SDKs."),
-		kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.BindTo(ctx, (*context.Context)(nil)))
+	parser, err := kong.New(&c, kong.Name("stoa"), kong.Description("Open, self-hosted chat server for apps written against the Agora Chat SDKs."),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.BindTo(ctx, (*context.Context)(nil)))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "stoa:", err)
+		return 2
+	}
 	parsed, err := parser.Parse(os.Args[1:])
-	parser.FatalIfErrorf(err)
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "stoa: %v\nRun 'stoa --help' for the commands and their flags.\n", err)
+		return 2
+	}
 	if err := parsed.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "stoa:", err)
-		os.Exit(1)
+		return 1
 	}
+	return 0
 }
 
 type errorsCommand struct {

@@ -41,7 +41,11 @@ func (a *Service) Login(ctx context.Context, appKey, name, text string) (Login, 
 		return Login{}, noUser(name)
 	}
 	// By name and from the store: a login must see a new password or ban at once.
-	user, err := a.store.User(ctx, app.ID, Fold(name))
+	folded := Fold(name)
+	if !nameForm.MatchString(folded) {
+		return Login{}, noUser(name)
+	}
+	user, err := a.store.User(ctx, app.ID, folded)
 	if errors.Is(err, store.ErrNotFound) {
 		return Login{}, noUser(name)
 	} else if err != nil {

@@ -8,6 +8,8 @@ import (
 	"math"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/stoa-chat/stoa/errcode"
 	"github.com/stoa-chat/stoa/internal/store"
 	"github.com/stoa-chat/stoa/internal/token"
@@ -161,15 +163,20 @@ func (a *Service) Authenticate(ctx context.Context, app *App, text string) (Prin
 
 // bearer finds the user whom a claim is about and checks that the claim still holds.
 func (a *Service) bearer(ctx context.Context, app *App, c claim) (user store.User, err error) {
-	if c.number != 0 {
+	switch {
+	case c.number != 0:
 		user, err = a.store.UserByID(ctx, c.number)
+	case uuid.Validate(c.user) == nil: // older backends sign the UUID
+		user, err = a.store.UserByUUID(ctx, app.ID, c.user)
 		if errors.Is(err, store.ErrNotFound) {
-			return user, noUser("")
+			user, err = a.User(ctx, app, c.user)
 		}
-	} else {
+	default:
 		user, err = a.User(ctx, app, c.user)
 	}
-	if err != nil {
+	if errors.Is(err, store.ErrNotFound) {
+		return user, noUser(c.user)
+	} else if err != nil {
 		return user, err
 	}
 	return user, c.check(user)

@@ -68,6 +68,9 @@ func (c *userCache) forget(which string) {
 // seconds old.
 func (a *Service) User(ctx context.Context, app *App, name string) (store.User, error) {
 	key := userKey{app.ID, Fold(name)}
+	if !nameForm.MatchString(key.name) {
+		return store.User{}, noUser(name) // nor shall the database see it: PostgreSQL refuses NUL
+	}
 	c := &a.users
 	c.mu.Lock()
 	cached, ok := c.entries[key]

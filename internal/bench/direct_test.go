@@ -282,7 +282,7 @@ func TestStoaLosesAndDoublesNothing(t *testing.T) {
 }
 
 // startStoa runs a development server and returns its address.
-func startStoa(t *testing.T, binary string) string {
+func startStoa(t testing.TB, binary string) string {
 	t.Helper()
 	command := exec.Command(binary, "dev", "--listen", "127.0.0.1:0")
 	r, w, err := os.Pipe()

@@ -20,8 +20,11 @@ var (
 	errProtocol = errors.New("websocket protocol violated")
 )
 
+// readSize is the size of the buffers in readBuffers; a larger frame gets a buffer of its own.
+const readSize = 8 * 1024
+
 // readBuffers are taken only while there is something to read: thousands of idle sockets hold none.
-var readBuffers = sync.Pool{New: func() any { b := make([]byte, 8*1024); return &b }}
+var readBuffers = sync.Pool{New: func() any { b := make([]byte, readSize); return &b }}
 
 // frameReader reads the frames of a client.
 type frameReader struct {
@@ -40,43 +43,53 @@ func newFrameReader(conn net.Conn, early []byte) *frameReader {
 		f.raw, _ = sys.SyscallConn()
 	}
 	if len(early) > 0 {
-		f.buf = readBuffers.Get().(*[]byte)
-		if len(early) > len(*f.buf) {
-			big := make([]byte, len(early))
-			f.buf = &big
-		}
-		f.w = copy(*f.buf, early)
+		big := make([]byte, max(len(early), readSize))
+		f.buf, f.w = &big, copy(big, early)
 	}
 	return f
 }
 
-// buffered reports whether another frame may be read without waiting.
-func (f *frameReader) buffered() bool { return f.w > f.r }
+// buffered reports whether another frame can be read without waiting; of a large frame it says no.
+func (f *frameReader) buffered() bool {
+	if f.w-f.r < 2 {
+		return false
+	}
+	b := (*f.buf)[f.r:f.w]
+	switch length := int(b[1] & 0x7f); {
+	case length < 126:
+		return len(b) >= 2+4+length
+	case length == 126 && len(b) >= 4:
+		return len(b) >= 4+4+int(b[2])<<8+int(b[3])
+	}
+	return false
+}
 
-// fill reads more, at least one byte. Room is made by moving what is left to the front.
-func (f *frameReader) fill() error {
+// fill reads more, at least one byte, towards n in one piece. Room is made by moving what is left to the front.
+func (f *frameReader) fill(n int) error {
 	if f.buf != nil {
 		f.w = copy(*f.buf, (*f.buf)[f.r:f.w])
 		f.r = 0
 	}
-	if f.raw == nil || f.w > 0 {
+	if f.w == 0 && n <= readSize {
+		f.release()
+	}
+	if f.raw == nil || f.w > 0 || n > readSize {
 		if f.buf == nil {
 			f.buf = readBuffers.Get().(*[]byte)
 		}
-		n, err := f.conn.Read((*f.buf)[f.w:])
-		f.w += n
-		if n > 0 {
+		got, err := f.conn.Read((*f.buf)[f.w:])
+		f.w += got
+		if got > 0 {
 			return nil
 		}
 		return err
 	}
-	f.release()
-	var n int
+	var got int
 	var err error
 	waited := f.raw.Read(func(fd uintptr) bool {
 		f.buf = readBuffers.Get().(*[]byte)
 		for {
-			n, err = syscall.Read(int(fd), *f.buf)
+			got, err = syscall.Read(int(fd), *f.buf)
 			if err != syscall.EINTR {
 				break
 			}
@@ -92,23 +105,23 @@ func (f *frameReader) fill() error {
 		return waited
 	case err != nil:
 		return err
-	case n == 0:
+	case got == 0:
 		return io.EOF
 	}
-	f.w = n
+	f.w = got
 	return nil
 }
 
 func (f *frameReader) release() {
-	if f.buf != nil {
+	if f.buf != nil && len(*f.buf) == readSize {
 		readBuffers.Put(f.buf)
-		f.buf, f.r, f.w = nil, 0, 0
 	}
+	f.buf, f.r, f.w = nil, 0, 0
 }
 
 // need makes n bytes available in one piece and consumes them. They are valid until the next call.
 func (f *frameReader) need(n int) ([]byte, error) {
-	if f.buf != nil && n > len(*f.buf) || f.buf == nil && n > 8*1024 {
+	if n > readSize && (f.buf == nil || n > len(*f.buf)) {
 		big := make([]byte, n+1024)
 		rest := 0
 		if f.buf != nil {
@@ -118,7 +131,7 @@ func (f *frameReader) need(n int) ([]byte, error) {
 		f.buf, f.r, f.w = &big, 0, rest
 	}
 	for f.w-f.r < n {
-		if err := f.fill(); err != nil {
+		if err := f.fill(n); err != nil {
 			return nil, err
 		}
 	}

@@ -162,11 +162,11 @@ func TestErrorsHaveOneWording(t *testing.T) {
 	}
 }
 
-// rawServer serves the API with short time-outs and returns a connection to it.
-func rawServer(t *testing.T, w *world) net.Conn {
+// rawServer serves the API with a time-out for requests (0: none) and returns a connection to it.
+func rawServer(t *testing.T, w *world, timeout time.Duration) net.Conn {
 	t.Helper()
 	server := httptest.NewUnstartedServer(w.api)
-	server.Config.ReadTimeout = 50 * time.Millisecond
+	server.Config.ReadTimeout = timeout
 	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)
 	server.Start()
 	t.Cleanup(server.Close)
@@ -182,14 +182,15 @@ func rawServer(t *testing.T, w *world) net.Conn {
 func TestABodyThatDoesNotComeIsAnsweredInJSON(t *testing.T) {
 	for name, test := range map[string]struct {
 		request string
+		timeout time.Duration
 		status  int
 	}{
-		"slow":        {"POST /acme/demo/token HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{", http.StatusRequestTimeout},
-		"bad chunk":   {"POST /acme/demo/token HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nxx\r\n", http.StatusBadRequest},
-		"good chunks": {"POST /acme/demo/token HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", http.StatusBadRequest},
+		"slow":        {"POST /acme/demo/token HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{", 500 * time.Millisecond, http.StatusRequestTimeout},
+		"bad chunk":   {"POST /acme/demo/token HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nxx\r\n", 0, http.StatusBadRequest},
+		"good chunks": {"POST /acme/demo/token HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", 0, http.StatusBadRequest},
 	} {
 		t.Run(name, func(t *testing.T) {
-			conn := rawServer(t, newWorld(t))
+			conn := rawServer(t, newWorld(t), test.timeout)
 			if _, err := io.WriteString(conn, test.request); err != nil {
 				t.Fatal(err)
 			}

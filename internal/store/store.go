@@ -89,6 +89,8 @@ type Users interface {
 	User(ctx context.Context, app int64, name string) (User, error)
 	// UserByID returns a user by number. ErrNotFound.
 	UserByID(ctx context.Context, id int64) (User, error)
+	// UserByUUID returns a user by UUID. ErrNotFound.
+	UserByUUID(ctx context.Context, app int64, uuid string) (User, error)
 	// ListUsers returns up to limit users whose number is above after, in order of registration.
 	ListUsers(ctx context.Context, app int64, after int64, limit int) ([]User, error)
 	// UpdateUser changes a user and returns the new row. ErrNotFound.
@@ -143,13 +145,13 @@ type Session struct {
 // Sessions keeps who is online. Sessions of nodes whose lease has ended do not count.
 type Sessions interface {
 	// OpenDevice finds the user's device by resource or makes it. A new device begins with what no other device of the
-	// user has had. It also notes when the device was seen.
+	// user has had. It also notes when the device was seen. A user that has just been deleted may give ErrNotFound.
 	OpenDevice(ctx context.Context, device Device) (Device, error)
 	// ForgetDevices removes up to limit devices that were last seen before the given time and are not online; their
 	// cursors go with them. It returns how many were removed.
 	ForgetDevices(ctx context.Context, before int64, limit int) (int, error)
 	// PutSession notes that a session is online and returns the user's other sessions, oldest first. An older session
-	// of the same device is replaced.
+	// of the same device is replaced and not among them.
 	PutSession(ctx context.Context, session Session, now int64) ([]Session, error)
 	// DropSession removes a session; it is no error if it is gone.
 	DropSession(ctx context.Context, user, id int64) error
@@ -242,8 +244,9 @@ type Cursor struct {
 // Timelines keeps ordered logs and how far each device has read them.
 type Timelines interface {
 	// Append makes the drafts durable in one go, in order, and returns one result for each. Timelines that do not exist
-	// yet are made, with a subscription for each reader. A repetition is recognised for a day. The error tells that
-	// nothing was written.
+	// yet are made, with a subscription for each reader. A repetition is recognised for a day, by the times of the two
+	// drafts. An error tells that nothing was written, unless the database was lost in the middle of the commit and stayed
+	// away: then it may have been.
 	Append(ctx context.Context, drafts []Draft) ([]Appended, error)
 	// ReadTimeline returns the entries after a sequence number, in order: at most limit, and no more once they hold
 	// maxBytes (but at least one).

@@ -60,6 +60,11 @@ func (s *Store) UserByID(ctx context.Context, id int64) (store.User, error) {
 	return s.oneUser(ctx, "read user", "SELECT "+userColumns+" FROM users WHERE id = $1", id)
 }
 
+// UserByUUID implements store.Users.
+func (s *Store) UserByUUID(ctx context.Context, app int64, uuid string) (store.User, error) {
+	return s.oneUser(ctx, "read user", "SELECT "+userColumns+" FROM users WHERE app = $1 AND uuid = $2", app, uuid)
+}
+
 func (s *Store) oneUser(ctx context.Context, what, query string, args ...any) (store.User, error) {
 	rows, err := s.pool.Query(ctx, query, args...)
 	if err != nil {

@@ -88,6 +88,11 @@ func (s *Store) UserByID(ctx context.Context, id int64) (store.User, error) {
 	return scanUser(s.readDB.QueryRowContext(ctx, "SELECT "+userColumns+" FROM user WHERE id = ?", id))
 }
 
+// UserByUUID implements store.Users.
+func (s *Store) UserByUUID(ctx context.Context, app int64, uuid string) (store.User, error) {
+	return scanUser(s.readDB.QueryRowContext(ctx, "SELECT "+userColumns+" FROM user WHERE app = ? AND uuid = ?", app, uuid))
+}
+
 // ListUsers implements store.Users.
 func (s *Store) ListUsers(ctx context.Context, app, after int64, limit int) ([]store.User, error) {
 	rows, err := s.readDB.QueryContext(ctx, "SELECT "+userColumns+" FROM user WHERE id > ? AND app = ? ORDER BY id LIMIT ?", after, app, limit)

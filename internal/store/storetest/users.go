@@ -100,6 +100,9 @@ var userTests = []test{
 		got, err = e.UserByID(e.ctx, want.ID)
 		e.check("user by number", err)
 		same(t, "user by number", got, want)
+		got, err = e.UserByUUID(e.ctx, want.App, want.UUID)
+		e.check("user by UUID", err)
+		same(t, "user by UUID", got, want)
 	}},
 	{"names may hold anything that the account service lets pass", func(t *testing.T, e *env) {
 		app := e.app()
@@ -156,9 +159,11 @@ var userTests = []test{
 		a, b := e.app(), e.app()
 		user := e.user(a, "alice")
 		for what, call := range map[string]func() error{
-			"user by another name": func() error { _, err := e.User(e.ctx, a.ID, "bob"); return err },
-			"user of another app":  func() error { _, err := e.User(e.ctx, b.ID, "alice"); return err },
-			"user by number":       func() error { _, err := e.UserByID(e.ctx, user.ID+100); return err },
+			"user by another name":    func() error { _, err := e.User(e.ctx, a.ID, "bob"); return err },
+			"user of another app":     func() error { _, err := e.User(e.ctx, b.ID, "alice"); return err },
+			"user by number":          func() error { _, err := e.UserByID(e.ctx, user.ID+100); return err },
+			"user by UUID":            func() error { _, err := e.UserByUUID(e.ctx, a.ID, "no such"); return err },
+			"user by UUID in another": func() error { _, err := e.UserByUUID(e.ctx, b.ID, user.UUID); return err },
 			"update": func() error {
 				_, err := e.UpdateUser(e.ctx, user.ID+100, start, store.UserChange{Revoke: true})
 				return err

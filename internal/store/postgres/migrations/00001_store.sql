@@ -29,6 +29,7 @@ CREATE TABLE users (
     UNIQUE (app, name)
 );
 CREATE INDEX users_page ON users (app, id);
+CREATE UNIQUE INDEX users_uuid ON users (app, uuid);
 
 -- A node's number. Its row stays when the node has gone, for what it has reserved.
 CREATE TABLE node (

@@ -33,6 +33,7 @@ CREATE TABLE user (
     modified   INTEGER NOT NULL,
     UNIQUE (app, name)
 );
+CREATE UNIQUE INDEX user_uuid ON user (app, uuid);
 
 CREATE TABLE device (
     id       INTEGER PRIMARY KEY AUTOINCREMENT,
