@@ -80,9 +80,6 @@ func (a *Service) User(ctx context.Context, app *App, name string) (store.User, 
 	if ok && time.Since(cached.at) < cacheLife {
 		return cached.user, nil
 	}
-	if !nameForm.MatchString(key.name) { // PostgreSQL refuses some texts
-		return store.User{}, noUser(name)
-	}
 	user, err := a.store.User(ctx, key.app, key.name)
 	if errors.Is(err, store.ErrNotFound) {
 		return store.User{}, noUser(name)
