@@ -74,23 +74,17 @@ const (
 	heardUser = 'u' // a user was changed: the app's number, a space, the name
 )
 
-// Heard takes what other nodes, and this one, tell about changes.
-func (a *Service) Heard(data []byte) {
-	if len(data) == 0 {
-		return
-	}
-	switch data[0] {
-	case heardApps:
-		// Reading is not the bus's business, and a change that is seen a moment later is no harm.
-		go func() {
-			if err := a.loadApps(context.Background()); err != nil {
-				a.log.Error("read apps", "error", err)
-			}
-		}()
-	case heardUser:
+// Heard takes what other nodes, and this one, tell about changes. It does not block; stale tells that the applications
+// have changed and Reload is due.
+func (a *Service) Heard(data []byte) (stale bool) {
+	if len(data) > 0 && data[0] == heardUser {
 		a.users.forget(string(data[1:]))
 	}
+	return len(data) > 0 && data[0] == heardApps
 }
+
+// Reload reads the applications and their settings again.
+func (a *Service) Reload(ctx context.Context) error { return a.loadApps(ctx) }
 
 func (a *Service) tell(data string) {
 	if err := a.bus.Publish(bus.All, []byte(data)); err != nil {

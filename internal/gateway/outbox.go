@@ -25,7 +25,7 @@ type outbox struct {
 	sockJS bool
 
 	mu      sync.Mutex
-	drained *sync.Cond
+	drained *sync.Cond // after each write, and at the end
 	pending *[]byte
 	writing bool
 	closed  bool
@@ -94,6 +94,7 @@ func (o *outbox) drain() {
 			writeBuffers.Put(batch)
 		}
 		o.mu.Lock()
+		o.drained.Broadcast()
 		if err != nil {
 			o.closed = true
 			o.conn.Close() // the reader finds out and cleans up
@@ -119,7 +120,11 @@ func (o *outbox) drainNow() {
 func (o *outbox) wait() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for o.pending != nil && len(*o.pending) > outboxLimit && o.writing && !o.closed {
+	for o.pending != nil && len(*o.pending) > outboxLimit && !o.closed {
+		if !o.writing {
+			o.writing = true
+			go o.drain()
+		}
 		o.drained.Wait()
 	}
 }

@@ -48,14 +48,15 @@ type Server struct {
 	clock    *clock.Clock
 	registry *prometheus.Registry
 
-	store    store.Store
-	bus      bus.Bus
-	lease    store.Lease
-	ids      *delivery.IDs
-	hub      *delivery.Hub
-	delivery *delivery.Service
-	accounts *account.Service
-	gateway  *gateway.Gateway
+	store     store.Store
+	bus       bus.Bus
+	lease     store.Lease
+	ids       *delivery.IDs
+	hub       *delivery.Hub
+	delivery  *delivery.Service
+	accounts  *account.Service
+	listening atomic.Pointer[account.Service] // accounts, once they may be told of changes
+	gateway   *gateway.Gateway
 
 	handler  http.Handler
 	listener net.Listener
@@ -95,6 +96,7 @@ func New(ctx context.Context, c config.Config, k *clock.Clock, log *slog.Logger)
 		return nil, fmt.Errorf("read applications: %w", err)
 	}
 	s.accounts = accounts
+	s.listening.Store(accounts)
 	s.gateway = gateway.New(accounts, message.New(accounts, s.delivery), s.hub, k, gateway.NewMetrics(s.registry), log)
 	s.handler = s.routes()
 	if s.listener, err = net.Listen("tcp", c.Listen); err != nil {
@@ -143,9 +145,16 @@ func (s *Server) heard(subject bus.Subject, data []byte) {
 	case bus.KindUser:
 		s.hub.Handle(subject.ID, data)
 	case bus.KindAll:
-		if s.accounts != nil { // the node may hear others before it is ready itself; it has nothing cached then
-			s.accounts.Heard(data)
+		// The node may hear others before it is ready itself; it has nothing cached then.
+		if accounts := s.listening.Load(); accounts != nil && accounts.Heard(data) && s.stopped.Err() == nil {
+			s.work.Go(s.reloadApps)
 		}
+	}
+}
+
+func (s *Server) reloadApps() {
+	if err := s.accounts.Reload(s.stopped); err != nil && s.stopped.Err() == nil {
+		s.log.Error("read applications", "error", err)
 	}
 }
 

@@ -29,20 +29,20 @@ const (
 )
 
 func TestNothingAcknowledgedIsLostOrDoubledWhenTheServerIsKilledUnderLoad(t *testing.T) {
-	run(t, 150, func(n *node.Node) error {
+	run(t, 20, func(n *node.Node) error {
 		n.Kill()
 		return nil
 	})
 }
 
 func TestNothingAcknowledgedIsLostOrDoubledWhenTheServerIsStoppedUnderLoad(t *testing.T) {
-	run(t, 40, func(n *node.Node) error { return n.Stop(grace) })
+	run(t, 6, func(n *node.Node) error { return n.Stop(grace) })
 }
 
 // run ends and restarts the server under load, and compares what was sent with what came.
 func run(t *testing.T, rounds int, end func(*node.Node) error) {
 	t.Parallel()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()
 	program, err := node.Program(t.TempDir())
 	if err != nil {
