@@ -51,7 +51,7 @@ func (s *session) provision(b []byte) bool {
 		s.leave(ws.StatusInternalServerError, "not available")
 		return true
 	}
-	s.gateway.log.Info("sign-in refused", "remote", s.conn.RemoteAddr(), "app", envelope.Guid.GetAppKey(), "user", envelope.Guid.GetName(), "error", err)
+	s.gateway.log.Info("sign-in refused", "remote", s.conn.RemoteAddr().String(), "app", envelope.Guid.GetAppKey(), "user", envelope.Guid.GetName(), "error", err)
 	status, reason := loginStatus(err)
 	s.send(msync.MSync_PROVISION, &msync.Provision{Status: &msync.Status{ErrorCode: status, Reason: reason}, Resource: p.Resource})
 	s.leave(ws.StatusPolicyViolation, "sign-in refused")

@@ -195,7 +195,7 @@ func (s *session) frame(opcode ws.OpCode, payload []byte) bool {
 
 // violates ends a connection that does not speak the protocol.
 func (s *session) violates(reason string) bool {
-	s.gateway.log.Debug("protocol violated", "remote", s.conn.RemoteAddr(), "reason", reason)
+	s.gateway.log.Debug("protocol violated", "remote", s.conn.RemoteAddr().String(), "reason", reason)
 	s.out.control(ws.OpClose, ws.NewCloseFrameBody(ws.StatusPolicyViolation, reason))
 	s.out.flush()
 	s.drainInput()

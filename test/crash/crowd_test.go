@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -219,6 +220,19 @@ func (r *receiver) count() (n int) {
 		n += len(from)
 	}
 	return n
+}
+
+// await reports whether so many messages have come in time.
+func (r *receiver) await(count int) bool {
+	late := time.After(patience)
+	for r.count() < count {
+		select {
+		case <-r.more:
+		case <-late:
+			return false
+		}
+	}
+	return true
 }
 
 func (r *receiver) work(l *link) error {

@@ -1,0 +1,62 @@
+# `make` lists the targets.
+
+GO   ?= go
+NPM  := $(shell command -v npm)
+# What the released binary is built with: no C library, no paths of this machine.
+RELEASE := CGO_ENABLED=0 $(GO) build -trimpath
+
+DIST := internal/console/dist/index.html
+
+.PHONY: help run build playground test test-fast bench lint proto clean FORCE
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: build ## Build, and run a server for development on 127.0.0.1:8080
+	bin/stoa dev
+
+build: bin/stoa ## Build bin/stoa with the playground in it
+
+bin/stoa: playground FORCE
+	$(RELEASE) -o $@ ./cmd/stoa
+
+# The same with the race detector, for the end-to-end tests.
+bin/stoa-race: playground FORCE
+	$(GO) build -race -o $@ ./cmd/stoa
+
+ifdef NPM
+playground: $(DIST) ## Build the playground's page
+else
+playground:
+	@echo 'npm is not installed: the binary is built without the playground' >&2
+endif
+
+$(DIST): playground/node_modules/.package-lock.json playground/index.html playground/vite.config.mjs \
+		errcode/error-codes.json $(wildcard playground/src/* playground/public/*)
+	cd playground && npm run --silent build -- --logLevel warn
+	touch $@
+
+# npm itself writes this file when it has installed everything.
+%/node_modules/.package-lock.json: %/package-lock.json
+	cd $* && npm ci --no-audit --no-fund --loglevel error
+	touch $@
+
+test: ## Run all tests: unit, race, fuzz, crash, cluster, web SDKs, browser
+	scripts/test.sh
+
+test-fast: bin/stoa ## Run the Go unit tests, without race detector, database, browser and cluster
+	$(GO) test $$($(GO) list ./... | grep -v /test/)
+
+bench: ## Run the Go benchmarks of the message path
+	$(GO) test -run '^$$' -bench . -benchmem \
+		./internal/msync ./internal/token ./internal/bus ./internal/delivery ./internal/gateway ./internal/store/sqlite
+
+lint: ## Check format, vet, staticcheck and known vulnerabilities
+	scripts/lint.sh
+
+proto: ## Generate internal/msync from chat.proto
+	scripts/proto.sh
+
+clean: ## Remove what was built
+	rm -rf bin playground/node_modules test/websdk/node_modules
+	find internal/console/dist -mindepth 1 ! -name .gitkeep -delete
