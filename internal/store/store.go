@@ -27,6 +27,7 @@ type Store interface {
 	Cluster
 	Sessions
 	Timelines
+	Contacts
 	// Ping reports whether the store answers.
 	Ping(ctx context.Context) error
 	// Close ends all work after what was accepted is durable.
@@ -95,8 +96,8 @@ type Users interface {
 	ListUsers(ctx context.Context, app int64, after int64, limit int) ([]User, error)
 	// UpdateUser changes a user and returns the new row. ErrNotFound.
 	UpdateUser(ctx context.Context, id int64, now int64, change UserChange) (User, error)
-	// DeleteUser removes a user with devices, cursors, subscriptions and sessions. What the user wrote to others stays.
-	// ErrNotFound.
+	// DeleteUser removes a user with devices, cursors, subscriptions and sessions, and from the lists of contacts and the
+	// block lists of all. What the user wrote to others stays. ErrNotFound.
 	DeleteUser(ctx context.Context, id int64) error
 }
 

@@ -107,6 +107,14 @@ func (s *Store) DeleteUser(ctx context.Context, id int64) error {
 		for _, table := range []string{"session", "device", "subscription", "cursor"} {
 			batch.Queue("DELETE FROM "+table+" WHERE user_id = $1", id)
 		}
+		for _, table := range []string{"contact", "block", "invitation"} {
+			// In one order, or two users who know each other and are deleted at once would wait for one another.
+			batch.Queue(`
+				WITH mine AS (
+					SELECT user_id, peer FROM `+table+` WHERE user_id = $1 OR peer = $1 ORDER BY user_id, peer FOR UPDATE
+				)
+				DELETE FROM `+table+` t USING mine WHERE t.user_id = mine.user_id AND t.peer = mine.peer`, id)
+		}
 		return tx.SendBatch(ctx, batch).Close()
 	}))
 }

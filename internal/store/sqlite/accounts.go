@@ -134,6 +134,11 @@ func (s *Store) DeleteUser(ctx context.Context, id int64) error {
 				return fmt.Errorf("delete %s rows: %w", table, err)
 			}
 		}
+		for _, table := range []string{"contact", "block", "invitation"} {
+			if _, err := tx.ExecContext(context.Background(), "DELETE FROM "+table+" WHERE user = ?1 OR peer = ?1", id); err != nil {
+				return fmt.Errorf("delete %s rows: %w", table, err)
+			}
+		}
 		return nil
 	})
 	if err == nil {

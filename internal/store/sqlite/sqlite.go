@@ -182,12 +182,15 @@ func (s *Store) shut() error {
 
 // readStatements are the prepared reads of the message and login paths.
 type readStatements struct {
-	user, entries, byPosition, positions *sql.Stmt
+	user, relation, entries, byPosition, positions *sql.Stmt
 }
 
 func (r *readStatements) prepare(ctx context.Context, db *sql.DB) error {
 	for statement, text := range map[**sql.Stmt]string{
 		&r.user: "SELECT " + userColumns + " FROM user WHERE app = ? AND name = ?",
+		&r.relation: `SELECT EXISTS (SELECT 1 FROM contact WHERE user = ?1 AND peer = ?2),
+			EXISTS (SELECT 1 FROM block WHERE user = ?1 AND peer = ?2),
+			EXISTS (SELECT 1 FROM invitation WHERE user = ?1 AND peer = ?2)`,
 		&r.entries: `SELECT i.seq, e.id, e.time, e.sender, e.device, e.client, e.meta
 			FROM entry_index i JOIN entry e ON e.pos = i.pos
 			WHERE i.timeline = ? AND i.seq > ? ORDER BY i.seq LIMIT ?`,

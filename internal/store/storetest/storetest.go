@@ -40,6 +40,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"Timelines", timelineTests},
 		{"Repetitions", repetitionTests},
 		{"Cursors", cursorTests},
+		{"Contacts", contactTests},
 		{"Model", modelTests},
 	}
 	for _, group := range groups {
