@@ -41,6 +41,10 @@ type Settings struct {
 	// DynamicTokens accepts the dt- tokens of docs/protocol/tokens.md §5. Off by default: what they sign has no
 	// separators, so a user whose name is another's and some digits can become that other.
 	DynamicTokens bool `json:"dynamic_tokens"`
+	// ContactsOnly refuses one-to-one messages between users who are not contacts, with code 221.
+	ContactsOnly bool `json:"contacts_only"`
+	// ContactsAutoAccept makes users contacts as soon as one invites the other.
+	ContactsAutoAccept bool `json:"contacts_auto_accept"`
 }
 
 // DefaultSettings are those of a new application.

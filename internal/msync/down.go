@@ -145,16 +145,25 @@ func RenameUser(frame []byte, from, to string) ([]byte, error) {
 	for _, m := range batch.Metas {
 		rename(m.From)
 		rename(m.To)
-		if m.Ns != Meta_CHAT {
+		var body proto.Message
+		var names func() []*JID
+		switch m.Ns {
+		case Meta_CHAT:
+			chat := &MessageBody{}
+			body, names = chat, func() []*JID { return []*JID{chat.From, chat.To} }
+		case Meta_ROSTER:
+			roster := &RosterBody{}
+			body, names = roster, func() []*JID { return append(roster.To, roster.From) }
+		default:
 			continue
 		}
-		var body MessageBody
-		if err := proto.Unmarshal(m.Payload, &body); err != nil {
+		if err := proto.Unmarshal(m.Payload, body); err != nil {
 			return nil, err
 		}
-		rename(body.From)
-		rename(body.To)
-		payload, err := proto.Marshal(&body)
+		for _, name := range names() {
+			rename(name)
+		}
+		payload, err := proto.Marshal(body)
 		if err != nil {
 			return nil, err
 		}

@@ -260,8 +260,12 @@ func TestRenameUserChangesTheUserAndNothingElse(t *testing.T) {
 			Payload: marshal(t, body(name))}
 		toGroup := &Meta{Id: 2, From: &JID{Name: "bob"}, To: &JID{Name: "alice", Domain: PlaceDomain}, Ns: Meta_CHAT,
 			Payload: marshal(t, &MessageBody{From: &JID{Name: "bob"}, To: &JID{Name: "alice", Domain: PlaceDomain}})}
-		other := &Meta{Id: 3, From: &JID{Name: name}, To: &JID{Name: "bob"}, Ns: Meta_ROSTER, Payload: []byte{0xff, 0xff}}
-		return &CommSyncDL{Status: &Status{}, Metas: []*Meta{chat, toGroup, other}, NextKey: 9, Queue: &JID{Name: "alice"}}
+		other := &Meta{Id: 3, From: &JID{Name: name}, To: &JID{Name: "bob"}, Ns: Meta_NOTIFY, Payload: []byte{0xff, 0xff}}
+		roster := &Meta{Id: 4, From: &JID{Name: "bob"}, To: &JID{Name: name}, Ns: Meta_ROSTER,
+			Payload: marshal(t, &RosterBody{Operation: RosterBody_ADD, From: &JID{Name: "bob"}, To: []*JID{{Name: name}, {Name: "carol"}}, Reason: "alice"})}
+		own := &Meta{Id: 5, From: &JID{Name: name}, To: &JID{Name: name}, Ns: Meta_ROSTER,
+			Payload: marshal(t, &RosterBody{Operation: RosterBody_REMOVE, From: &JID{Name: name}, To: []*JID{{Name: "bob"}}})}
+		return &CommSyncDL{Status: &Status{}, Metas: []*Meta{chat, toGroup, other, roster, own}, NextKey: 9, Queue: &JID{Name: "alice"}}
 	}
 	got, err := RenameUser(frame(t, MSync_SYNC, batch("alice")), "alice", "Alice")
 	if err != nil {
