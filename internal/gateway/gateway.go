@@ -14,6 +14,7 @@ import (
 
 	"github.com/stoa-chat/stoa/internal/account"
 	"github.com/stoa-chat/stoa/internal/clock"
+	"github.com/stoa-chat/stoa/internal/contact"
 	"github.com/stoa-chat/stoa/internal/delivery"
 	"github.com/stoa-chat/stoa/internal/message"
 )
@@ -29,6 +30,7 @@ const (
 // Gateway is the socket edge of one node.
 type Gateway struct {
 	accounts *account.Service
+	contacts *contact.Service
 	messages *message.Service
 	hub      *delivery.Hub
 	clock    *clock.Clock
@@ -46,8 +48,8 @@ type Gateway struct {
 }
 
 // New starts the gateway of a node.
-func New(accounts *account.Service, messages *message.Service, hub *delivery.Hub, c *clock.Clock, m *Metrics, log *slog.Logger) *Gateway {
-	g := &Gateway{accounts: accounts, messages: messages, hub: hub, clock: c, metrics: (*metrics)(m), log: log,
+func New(accounts *account.Service, contacts *contact.Service, messages *message.Service, hub *delivery.Hub, c *clock.Clock, m *Metrics, log *slog.Logger) *Gateway {
+	g := &Gateway{accounts: accounts, contacts: contacts, messages: messages, hub: hub, clock: c, metrics: (*metrics)(m), log: log,
 		sessions: map[*session]struct{}{}, stop: make(chan struct{})}
 	g.tick.Store(time.Now().Unix())
 	g.done.Go(g.sweepLoop)

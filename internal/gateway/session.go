@@ -15,6 +15,7 @@ import (
 
 	"github.com/stoa-chat/stoa/errcode"
 	"github.com/stoa-chat/stoa/internal/account"
+	"github.com/stoa-chat/stoa/internal/contact"
 	"github.com/stoa-chat/stoa/internal/delivery"
 	"github.com/stoa-chat/stoa/internal/message"
 	"github.com/stoa-chat/stoa/internal/msync"
@@ -321,6 +322,8 @@ func (s *session) meta(b []byte) {
 		s.chat(&meta)
 	case msync.Meta_MUC:
 		s.answer("join", meta.Id, delivery.Result{Err: s.room705(&meta)})
+	case msync.Meta_ROSTER:
+		s.roster(&meta)
 	default:
 		s.answer("send", meta.Id, delivery.Result{Err: &errcode.Error{Code: errcode.ServiceNotEnabled,
 			Message: "not offered", Reason: fmt.Sprintf("this server does not offer %v over the socket", meta.Ns)}})
@@ -339,7 +342,7 @@ func (s *session) room705(meta *msync.Meta) error {
 
 func (s *session) chat(meta *msync.Meta) {
 	if !s.begin() {
-		s.answer("send", meta.Id, delivery.Result{Err: &errcode.Error{Code: errcode.ServerUnknownError, Message: "the session has ended", Reason: "the session has ended"}})
+		s.answer("send", meta.Id, delivery.Result{Err: errEnded()})
 		return
 	}
 	id := meta.Id
@@ -347,6 +350,21 @@ func (s *session) chat(meta *msync.Meta) {
 		s.answer("send", id, r)
 		s.settle()
 	})
+}
+
+// roster changes contacts and block list, as releases before 1.3 do over the socket (docs/protocol/wire.md §18.1).
+func (s *session) roster(meta *msync.Meta) {
+	if !s.begin() {
+		s.answer("send", meta.Id, delivery.Result{Err: errEnded()})
+		return
+	}
+	actor := contact.Actor{App: s.sender.App, User: s.sender.User, Device: s.sender.Device}
+	s.answer("send", meta.Id, s.gateway.contacts.Operate(context.Background(), actor, meta.Payload))
+	s.settle()
+}
+
+func errEnded() error {
+	return &errcode.Error{Code: errcode.ServerUnknownError, Message: "the session has ended", Reason: "the session has ended"}
 }
 
 // begin counts a request; false: the session takes none any more.

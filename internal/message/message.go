@@ -11,6 +11,7 @@ import (
 
 	"github.com/stoa-chat/stoa/errcode"
 	"github.com/stoa-chat/stoa/internal/account"
+	"github.com/stoa-chat/stoa/internal/contact"
 	"github.com/stoa-chat/stoa/internal/delivery"
 	"github.com/stoa-chat/stoa/internal/msync"
 	"github.com/stoa-chat/stoa/internal/store"
@@ -19,12 +20,13 @@ import (
 // Service is the message service of one node.
 type Service struct {
 	accounts *account.Service
+	contacts *contact.Service
 	delivery *delivery.Service
 }
 
 // New returns a message service.
-func New(accounts *account.Service, d *delivery.Service) *Service {
-	return &Service{accounts: accounts, delivery: d}
+func New(accounts *account.Service, contacts *contact.Service, d *delivery.Service) *Service {
+	return &Service{accounts: accounts, contacts: contacts, delivery: d}
 }
 
 // Sender is who sends: a user on a device.
@@ -42,8 +44,9 @@ type Done func(delivery.Result)
 // is durable, or with an *errcode.Error. Metas of one sender are handled in the order of the calls.
 //
 // The order of the checks is that of docs/protocol/errors.md §10. Refusals: 604 (body that does not decode, unknown kind
-// of message, no receiver), 603 (foreign sender), 511 (too large), 204 (no such user), 605 (no such group or room), 505
-// (what this server does not do).
+// of message, no receiver), 603 (foreign sender; the receiver has blocked the sender), 511 (too large), 204 (no such user), 605 (no such
+// group or room), 221 (the app wants contacts), 505 (what this server does not do). Receipts are not refused for blocks
+// and contacts: they answer what the other has sent.
 func (s *Service) Send(ctx context.Context, from Sender, meta *msync.Meta, done Done) {
 	if err := s.send(ctx, from, meta, done); err != nil {
 		done(delivery.Result{Err: refusal(err)})
@@ -109,6 +112,9 @@ func (s *Service) chat(ctx context.Context, from Sender, meta *msync.Meta, body 
 	}
 	to, err := s.receiver(ctx, from, meta)
 	if err != nil {
+		return err
+	}
+	if err := s.contacts.MayWrite(ctx, from.App, from.User, to); err != nil {
 		return err
 	}
 	stored, err := storedMeta(from, to, meta, body)

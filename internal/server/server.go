@@ -24,6 +24,7 @@ import (
 	"github.com/stoa-chat/stoa/internal/clock"
 	"github.com/stoa-chat/stoa/internal/config"
 	"github.com/stoa-chat/stoa/internal/console"
+	"github.com/stoa-chat/stoa/internal/contact"
 	"github.com/stoa-chat/stoa/internal/delivery"
 	"github.com/stoa-chat/stoa/internal/gateway"
 	"github.com/stoa-chat/stoa/internal/message"
@@ -55,7 +56,8 @@ type Server struct {
 	hub       *delivery.Hub
 	delivery  *delivery.Service
 	accounts  *account.Service
-	listening atomic.Pointer[account.Service] // accounts, once they may be told of changes
+	contacts  *contact.Service
+	listening atomic.Bool // the services may be told of changes
 	gateway   *gateway.Gateway
 
 	handler  http.Handler
@@ -91,13 +93,12 @@ func New(ctx context.Context, c config.Config, k *clock.Clock, log *slog.Logger)
 		return nil, err
 	}
 	s.delivery = delivery.New(s.hub, s.store, s.bus, s.ids, k, delivery.NewMetrics(s.registry), log)
-	accounts, err := account.New(ctx, s.store, s.delivery, s.bus, k, s.lease.Node, log)
-	if err != nil {
+	if s.accounts, err = account.New(ctx, s.store, s.delivery, s.bus, k, s.lease.Node, log); err != nil {
 		return nil, fmt.Errorf("read applications: %w", err)
 	}
-	s.accounts = accounts
-	s.listening.Store(accounts)
-	s.gateway = gateway.New(accounts, message.New(accounts, s.delivery), s.hub, k, gateway.NewMetrics(s.registry), log)
+	s.contacts = contact.New(s.accounts, s.store, s.delivery, s.bus, k, log)
+	s.listening.Store(true)
+	s.gateway = gateway.New(s.accounts, s.contacts, message.New(s.accounts, s.contacts, s.delivery), s.hub, k, gateway.NewMetrics(s.registry), log)
 	s.handler = s.routes()
 	if s.listener, err = net.Listen("tcp", c.Listen); err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
@@ -146,7 +147,11 @@ func (s *Server) heard(subject bus.Subject, data []byte) {
 		s.hub.Handle(subject.ID, data)
 	case bus.KindAll:
 		// The node may hear others before it is ready itself; it has nothing cached then.
-		if accounts := s.listening.Load(); accounts != nil && accounts.Heard(data) && s.stopped.Err() == nil {
+		if !s.listening.Load() {
+			return
+		}
+		s.contacts.Heard(data)
+		if s.accounts.Heard(data) && s.stopped.Err() == nil {
 			s.work.Go(s.reloadApps)
 		}
 	}
@@ -184,7 +189,7 @@ func (s *Server) scheme(plain string) string {
 func (s *Server) routes() http.Handler {
 	sockets := http.NewServeMux()
 	s.gateway.Register(sockets)
-	api := rest.New(s.accounts, s.clock, s.registry, s.log)
+	api := rest.New(s.accounts, s.contacts, s.clock, s.registry, s.log)
 	api.TrustProxy = s.config.TrustProxy
 	own := http.NewServeMux()
 	own.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok") })
