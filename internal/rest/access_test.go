@@ -18,7 +18,7 @@ import (
 
 // fill puts a user and a device into a pattern.
 func fill(r Route) string {
-	return strings.NewReplacer("{user}", "alice", "{resource}", "webim_web_1").Replace(r.Pattern)
+	return strings.NewReplacer("{user}", "alice", "{resource}", "webim_web_1", "{friend}", "bob").Replace(r.Pattern)
 }
 
 // caller is somebody with a token, or without.
@@ -76,11 +76,15 @@ func TestNoRouteServesAWrongCaller(t *testing.T) {
 	w := newWorld(t)
 	w.api.add(Route{http.MethodGet, "/any", AnyToken, func(context.Context, *Call) (Answer, error) { return Answer{}, nil }})
 	alice := w.connect("alice", "webim_web_1")
+	w.send("POST", "/acme/demo/users/alice/contacts/users/bob", w.bearer("app"), "")
+	w.send("POST", "/acme/demo/users/alice/blocks/users", w.bearer("app"), `{"usernames":["bob"]}`)
 	state := func() []string {
 		return []string{
 			fmt.Sprint(w.send("GET", "/acme/demo/users", w.bearer("app"), "").object["entities"]),
 			fmt.Sprint(w.send("GET", "/acme/demo/settings", w.bearer("app"), "").object["data"]),
 			fmt.Sprint(w.send("GET", "/acme/demo/users/alice/resources", w.bearer("app"), "").object["data"]),
+			fmt.Sprint(w.send("GET", "/acme/demo/users/alice/contacts/users", w.bearer("app"), "").object["data"]),
+			fmt.Sprint(w.send("GET", "/acme/demo/users/alice/blocks/users", w.bearer("app"), "").object["data"]),
 		}
 	}
 	before := state()
@@ -131,6 +135,13 @@ func TestEveryRouteServesItsCallers(t *testing.T) {
 		"POST /users/{user}/password": `{"newpassword":"new"}`,
 		"POST /users/batch/status":    `{"usernames":["alice"]}`,
 		"PUT /settings":               `{"serving":true}`,
+
+		"POST /users/{user}/contacts/apply":         `{"usernames":["bob"]}`,
+		"PUT /users/{user}/contacts/users/{friend}": `{"remark":"Bobby"}`,
+		"PUT /user/{user}/contacts/users/{friend}":  `{"remark":"Bobby"}`,
+		"POST /users/{user}/blocks/users":           `{"usernames":["bob"]}`,
+		"POST /sdk/user/{user}/blocks":              `{"usernames":["bob"]}`,
+		"DELETE /sdk/user/{user}/blocks":            `{"usernames":["bob"]}`,
 	}
 	w := newWorld(t)
 	for i, r := range w.api.Routes() {
@@ -142,12 +153,19 @@ func TestEveryRouteServesItsCallers(t *testing.T) {
 			right = []string{""}
 		}
 		for j, as := range right {
-			// The call before may have left nothing of alice.
-			if _, err := w.accounts.Delete(t.Context(), w.app, "alice"); err != nil && !errors.Is(err, account.ErrNoUser) {
-				t.Fatal(err)
+			// The call before may have left nothing of them.
+			for _, name := range []string{"alice", "bob"} {
+				if _, err := w.accounts.Delete(t.Context(), w.app, name); err != nil && !errors.Is(err, account.ErrNoUser) {
+					t.Fatal(err)
+				}
+				w.createUser(w.app, name)
 			}
-			w.createUser(w.app, "alice")
 			w.connect("alice", "webim_web_1")
+			if r.Method == http.MethodPut && strings.HasSuffix(r.Pattern, "{friend}") { // a remark needs a contact
+				w.send("POST", "/acme/demo/users/bob/contacts/users/alice", w.bearer("app"), "")
+			} else {
+				w.send("POST", "/acme/demo/users/bob/contacts/apply", w.bearer("bob"), `{"usernames":["alice"]}`)
+			}
 			path := "/acme/demo" + fill(r)
 			if strings.HasPrefix(r.Pattern, "/easemob/") {
 				path = r.Pattern + "?app_key=acme%23demo"

@@ -51,8 +51,11 @@ func (c *Call) Value(name string) string { return c.values[name] }
 func (c *Call) Query(name string) string { return c.query.Get(name) }
 
 // Limit returns the parameter limit: standard if it is not there, and at most highest.
-func (c *Call) Limit(standard, highest int) (int, error) {
-	text := c.Query("limit")
+func (c *Call) Limit(standard, highest int) (int, error) { return c.limit("limit", standard, highest) }
+
+// limit is Limit for a parameter of another name.
+func (c *Call) limit(name string, standard, highest int) (int, error) {
+	text := c.Query(name)
 	if text == "" {
 		return standard, nil
 	}
@@ -60,7 +63,7 @@ func (c *Call) Limit(standard, highest int) (int, error) {
 	if limit >= 1 && (err == nil || errors.Is(err, strconv.ErrRange)) {
 		return min(limit, highest), nil
 	}
-	return 0, illegal("limit must be a number from 1 to %d", highest)
+	return 0, illegal("%s must be a number from 1 to %d", name, highest)
 }
 
 // Cursor returns the number at which a page begins, as nextCursor wrote it; 0 is the first page.

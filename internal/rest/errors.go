@@ -8,6 +8,7 @@ import (
 
 	"github.com/stoa-chat/stoa/errcode"
 	"github.com/stoa-chat/stoa/internal/account"
+	"github.com/stoa-chat/stoa/internal/contact"
 )
 
 // refusal is an error in the words of the protocol. Clients compare the description byte for byte.
@@ -50,6 +51,10 @@ func badRequest(slug, description string) refusal {
 	return refusal{status: http.StatusBadRequest, slug: slug, description: description}
 }
 
+func forbidden(slug, description string) refusal {
+	return refusal{status: http.StatusForbidden, slug: slug, description: description}
+}
+
 // illegal refuses an argument.
 func illegal(format string, args ...any) *refusal {
 	r := badRequest("illegal_argument", fmt.Sprintf(format, args...))
@@ -61,8 +66,10 @@ var (
 	sayOAuth   = unauthorized("unauthorized", "Unable to authenticate (OAuth)")
 	sayExpired = unauthorized("unauthorized", "Unable to authenticate due to expired access token")
 	sayBanned  = badRequest("invalid_grant", "user not activated")
-	sayBusy    = refusal{status: http.StatusServiceUnavailable, slug: "service_unavailable", description: "server is too busy", log: true}
-	sayGone    = refusal{status: 499, slug: "client_closed_request", description: "the client has gone"} // nobody reads this
+	// sayQuantity makes the web client report MAX_LIMIT.
+	sayQuantity = badRequest("exceed_limit", "The quantity has exceeded the limit!")
+	sayBusy     = refusal{status: http.StatusServiceUnavailable, slug: "service_unavailable", description: "server is too busy", log: true}
+	sayGone     = refusal{status: 499, slug: "client_closed_request", description: "the client has gone"} // nobody reads this
 	// sayInternal is all that the world is told of what the server does not understand itself.
 	sayInternal = refusal{status: http.StatusInternalServerError, slug: "internal_server_error", description: "internal server error", log: true}
 
@@ -94,6 +101,17 @@ var wordings = []struct {
 	{account.ErrNickname, badRequest("illegal_argument", "NICKNAME_TOO_LONG")},
 	{account.ErrSettings, badRequest("invalid_parameter", "")},
 	{account.ErrNoUser, refusal{status: http.StatusNotFound, slug: "service_resource_not_found", description: "Service resource not found", exception: "UserNotFoundException"}},
+	{contact.ErrSelf, badRequest("illegal_argument", "")},
+	{contact.ErrNoNames, badRequest("illegal_argument", "")},
+	{contact.ErrReason, badRequest("illegal_argument", "")},
+	{contact.ErrTooMany, sayQuantity},
+	{contact.ErrBlockFull, sayQuantity},
+	{contact.ErrRemark, badRequest("illegal_argument", "updateRemark | remark length must less than 100")},
+	{contact.ErrNotContact, badRequest("illegal_argument", "updateRemark | they are not friends, please add as a friend first.")},
+	{contact.ErrInviterFull, forbidden("exceed_limit", "Inviter's contact max count")},
+	{contact.ErrInviteeFull, forbidden("exceed_limit", "Invitee's contact max count")},
+	{contact.ErrNoInvitation, forbidden("forbidden_op", "")},
+	{contact.ErrBlocked, forbidden("forbidden_op", "")},
 	{account.ErrNoDevice, refusal{status: http.StatusNotFound, slug: "resource_not_found", description: ""}},
 }
 

@@ -21,6 +21,7 @@ import (
 
 	"github.com/stoa-chat/stoa/internal/account"
 	"github.com/stoa-chat/stoa/internal/clock"
+	"github.com/stoa-chat/stoa/internal/contact"
 )
 
 // API is the HTTP edge of one node. It answers every request by itself: what it has no route for is a 404 with JSON, as
@@ -31,6 +32,7 @@ type API struct {
 	TrustProxy bool
 
 	accounts *account.Service
+	contacts *contact.Service
 	clock    *clock.Clock
 	log      *slog.Logger
 	metrics  *metrics
@@ -39,12 +41,13 @@ type API struct {
 }
 
 // New makes the edge and registers its metrics.
-func New(accounts *account.Service, c *clock.Clock, registry prometheus.Registerer, log *slog.Logger) *API {
-	a := &API{accounts: accounts, clock: c, log: log, metrics: newMetrics(registry), tree: newNode()}
+func New(accounts *account.Service, contacts *contact.Service, c *clock.Clock, registry prometheus.Registerer, log *slog.Logger) *API {
+	a := &API{accounts: accounts, contacts: contacts, clock: c, log: log, metrics: newMetrics(registry), tree: newNode()}
 	a.add(a.discoveryRoutes()...)
 	a.add(a.tokenRoutes()...)
 	a.add(a.userRoutes()...)
 	a.add(a.deviceRoutes()...)
+	a.add(a.contactRoutes()...)
 	a.add(a.settingsRoutes()...)
 	return a
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/stoa-chat/stoa/internal/account"
 	"github.com/stoa-chat/stoa/internal/bus"
 	"github.com/stoa-chat/stoa/internal/clock"
+	"github.com/stoa-chat/stoa/internal/contact"
 	"github.com/stoa-chat/stoa/internal/delivery"
 	"github.com/stoa-chat/stoa/internal/store"
 	"github.com/stoa-chat/stoa/internal/store/sqlite"
@@ -54,6 +55,7 @@ type world struct {
 	api        *API
 	server     *httptest.Server
 	accounts   *account.Service
+	contacts   *contact.Service
 	hub        *delivery.Hub
 	clock      *clock.Clock
 	registry   *prometheus.Registry
@@ -72,14 +74,16 @@ func newWorld(t *testing.T) *world {
 	b := bus.NewLocal(func(subject bus.Subject, data []byte) {
 		if subject.Kind == bus.KindUser {
 			w.hub.Handle(subject.ID, data)
-		} else if w.accounts != nil {
+		} else if w.contacts != nil {
 			w.accounts.Heard(data)
+			w.contacts.Heard(data)
 		}
 	})
 	d := delivery.New(w.hub, s, b, delivery.NewIDs(0, 0), w.clock, delivery.NewMetrics(w.registry), log)
 	w.accounts, err = account.New(t.Context(), s, d, b, w.clock, 0, log)
 	w.must(err)
-	w.api = New(w.accounts, w.clock, w.registry, log)
+	w.contacts = contact.New(w.accounts, s, d, b, w.clock, log)
+	w.api = New(w.accounts, w.contacts, w.clock, w.registry, log)
 	w.server = httptest.NewServer(w.api)
 	t.Cleanup(func() {
 		w.server.Close()
