@@ -87,6 +87,10 @@ func TestRESTAnswersHaveTheirCodes(t *testing.T) {
 	}{
 		{400, `{"error_description":"some text"}`, errcode.RequestFailed},
 		{400, `{"error_description":"The quantity has exceeded the limit!"}`, errcode.MaxLimit},
+		{400, `{"error_description":"updateRemark | remark length must less than 100"}`, errcode.MaxLimit},
+		{400, `{"error_description":"updateRemark | they are not friends, please add as a friend first."}`, errcode.UserNotFriend},
+		{403, `{"error_description":"Inviter's contact max count"}`, errcode.MaxLimit},
+		{403, `{"error_description":"Invitee's contact max count"}`, errcode.MaxLimit},
 		{400, `{"error_description":"Request body not readable.Please check content type is correct!"}`, errcode.InvalidParameter},
 		{401, `{"error_description":"Unable to authenticate (OAuth)"}`, errcode.NoPermission},
 		{401, `{"error_code":60001}`, errcode.NoPermission},

@@ -193,6 +193,9 @@ func (s *session) isSilenced() bool {
 func (s *session) deliverMeta(meta *msync.Meta) {
 	switch meta.GetNs() {
 	case msync.Meta_CHAT:
+	case msync.Meta_ROSTER:
+		s.deliverRoster(meta)
+		return
 	case msync.Meta_STATISTIC:
 		if err := proto.Unmarshal(meta.GetPayload(), &msync.StatisticsBody{}); err != nil {
 			s.c.events.reportError(s.badMessage("statistics", meta.GetId(), err))

@@ -26,6 +26,16 @@ type Listener struct {
 	OnReadMessage      func(r *Receipt)
 	OnConversationRead func(r *Receipt)
 
+	// OnContactInvited is called when somebody asks to become a contact. OnContactAgreed is called when an invitation of the
+	// user's was accepted, OnContactRefused when one was declined, also when the user declined one on another device.
+	// OnContactAdded is called when a contact was added, on all devices of both; OnContactDeleted when one was removed, except
+	// on the device that did it. What happened while the user was away is told after the login.
+	OnContactInvited func(e *ContactEvent)
+	OnContactAgreed  func(e *ContactEvent)
+	OnContactRefused func(e *ContactEvent)
+	OnContactAdded   func(e *ContactEvent)
+	OnContactDeleted func(e *ContactEvent)
+
 	// OnTokenWillExpire is called when four fifths of the token's life have passed: it is time for RenewToken. With a
 	// [TokenProvider] the client renews by itself and does not call it.
 	OnTokenWillExpire func()

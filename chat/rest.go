@@ -15,7 +15,7 @@ import (
 	"github.com/stoa-chat/stoa/errcode"
 )
 
-// answerLimit bounds what is read of an HTTP answer; those of the routes used here are well below 1 KB.
+// answerLimit bounds what is read of an HTTP answer; the longest is a full list of contacts, about 0.5 MB.
 const answerLimit = 1 << 20
 
 // passwordToken exchanges a password for a token. A verdict on the credentials is 1, with the server's own code as the
@@ -83,9 +83,17 @@ func endTime(ms float64) time.Time {
 	return time.UnixMilli(int64(ms))
 }
 
+// path returns the address of a path below the app.
+func (c *Client) path(segments ...string) *url.URL {
+	return c.opt.server.JoinPath(slices.Concat([]string{c.org, c.app}, escape(segments))...)
+}
+
 // request makes one REST call below the app and decodes a 200 answer into out.
 func (c *Client) request(ctx context.Context, op, method string, path []string, token string, in, out any) *Error {
-	u := c.opt.server.JoinPath(slices.Concat([]string{c.org, c.app}, escape(path))...)
+	return c.requestAt(ctx, op, method, c.path(path...), token, in, out)
+}
+
+func (c *Client) requestAt(ctx context.Context, op, method string, u *url.URL, token string, in, out any) *Error {
 	var body io.Reader
 	if in != nil {
 		text, err := json.Marshal(in)
@@ -167,12 +175,16 @@ type restRule struct {
 // none is 17.
 var restRules = []restRule{
 	{status: 400, exact: "The quantity has exceeded the limit!", becomes: errcode.MaxLimit},
+	{status: 400, parts: []string{"remark length must less"}, becomes: errcode.MaxLimit},
+	{status: 400, exact: "updateRemark | they are not friends, please add as a friend first.", becomes: errcode.UserNotFriend},
 	{status: 400, exact: "Request body not readable.Please check content type is correct!", becomes: errcode.InvalidParameter},
 	{status: 401, codes: []int{40001, 60001}, becomes: errcode.NoPermission},
 	{status: 401, exact: "Unable to authenticate (OAuth)", becomes: errcode.NoPermission},
 	{status: 403, codes: []int{40005, 40007, 91002, 91101}, becomes: errcode.MaxLimit},
 	{status: 403, codes: []int{40000, 60004, 15002}, becomes: errcode.ServiceNotEnabled},
 	{status: 403, parts: []string{"service not open!"}, becomes: errcode.ServiceNotEnabled},
+	{status: 403, parts: []string{"Inviter's contact max count"}, becomes: errcode.MaxLimit},
+	{status: 403, parts: []string{"Invitee's contact max count"}, becomes: errcode.MaxLimit},
 	{status: 403, becomes: errcode.PermissionDenied},
 	{status: 404, slug: "organization_application_not_found", becomes: errcode.InvalidAppKey},
 	{status: 404, codes: []int{40012}, becomes: errcode.NoPermission},
