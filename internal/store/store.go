@@ -1,5 +1,5 @@
-// Package store is Stoa's durable state: applications, users, devices, sessions, timelines and cursors. The interfaces
-// here have two implementations, sqlite (one node) and postgres (many nodes), held to one suite (storetest).
+// Package store is Stoa's durable state: applications, users, devices, sessions, timelines, cursors and contacts. The
+// interfaces here have two implementations, sqlite (one node) and postgres (many nodes), held to one suite (storetest).
 //
 // What a method reports as done is on disk when it returns, unless it says otherwise. All methods are safe for
 // concurrent use. Times are milliseconds since 1970 UTC. Numbers (app, user, device, timeline) are never used twice, so
