@@ -114,7 +114,7 @@ func (a *Service) InheritToken(ctx context.Context, app *App, name string, creat
 	return a.issue(app, &user, ttl)
 }
 
-// Exchange gives an issued token for an AccessToken2, with the same privilege. The errors are those of Authenticate.
+// Exchange gives an issued token for an AccessToken2, with the same privilege and no longer life. The errors are those of Authenticate.
 func (a *Service) Exchange(ctx context.Context, app *App, text string, ttl TTL) (Token, error) {
 	if token.KindOf(text) != token.KindAccessToken {
 		return Token{}, refuseToken(ErrTokenMalformed)
@@ -123,6 +123,15 @@ func (a *Service) Exchange(ctx context.Context, app *App, text string, ttl TTL) 
 	if err != nil {
 		return Token{}, err
 	}
+	// Whoever could not use the signed token any more shall not use what it was exchanged for either.
+	rest := int64(who.Expires.Sub(a.clock.Now()).Seconds())
+	if !ttl.Set {
+		ttl.Seconds = app.Settings.TokenTTLSeconds
+	}
+	if ttl.Seconds == 0 || ttl.Seconds > rest {
+		ttl.Seconds = max(rest, 1)
+	}
+	ttl.Set = true
 	if who.App {
 		return a.issue(app, nil, ttl)
 	}

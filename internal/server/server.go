@@ -249,7 +249,7 @@ func adminRoutes(registry *prometheus.Registry) http.Handler {
 
 // Run serves until the context ends, and stops so that nothing acknowledged is lost. ready is called once it serves.
 func (s *Server) Run(ctx context.Context, ready func()) error {
-	main := &http.Server{Handler: s.handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
+	main := &http.Server{Handler: s.handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
 	if s.config.TLSCert != "" {
 		files, err := loadCertificate(s.config.TLSCert, s.config.TLSKey, s.log)

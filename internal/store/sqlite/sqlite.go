@@ -113,7 +113,7 @@ func openDB(path string, connections int, pragmas ...string) (*sql.DB, error) {
 	for _, pragma := range append([]string{"busy_timeout(10000)", "journal_mode(WAL)", "temp_store(MEMORY)"}, pragmas...) {
 		query.Add("_pragma", pragma)
 	}
-	db, err := sql.Open("sqlite", "file:"+path+"?"+query.Encode())
+	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+query.Encode())
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
