@@ -85,6 +85,9 @@ func New(ctx context.Context, c config.Config, k *clock.Clock, log *slog.Logger)
 	if s.lease, err = s.store.JoinCluster(ctx, now.UnixMilli(), now.Add(leaseTime).UnixMilli()); err != nil {
 		return nil, fmt.Errorf("join cluster: %w", err)
 	}
+	if s.lease.Node > 0 && c.NATSURL == "" {
+		log.Warn("another node uses this database, or did a moment ago, and there is no NATS: messages between the nodes arrive at the next heartbeat only")
+	}
 	s.ids = delivery.NewIDs(s.lease.Node, s.lease.IDFloor)
 	s.hub = delivery.NewHub(s.store, k, log)
 	if s.bus, err = s.openBus(ctx); err != nil {

@@ -172,7 +172,10 @@ func (s *Store) Close() error {
 
 func (s *Store) shut() error {
 	var errs []error
-	for _, db := range []*sql.DB{s.pushDB, s.readDB, s.writeDB} {
+	if s.writer.conn != nil { // else the last connection stays, and with it the log
+		errs = append(errs, s.writer.conn.Close())
+	}
+	for _, db := range []*sql.DB{s.readDB, s.pushDB, s.writeDB} {
 		if db != nil {
 			errs = append(errs, db.Close())
 		}
