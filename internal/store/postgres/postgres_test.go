@@ -103,7 +103,7 @@ func fixture(t *testing.T, s *Store, users int) (app int64, ids []int64) {
 		t.Fatal(err)
 	}
 	for i := range users {
-		user, err := s.CreateUser(t.Context(), store.User{App: made.ID, Name: fmt.Sprint("user", i)})
+		user, err := s.CreateUser(t.Context(), store.User{App: made.ID, Name: fmt.Sprint("user", i), UUID: fmt.Sprint(i)})
 		if err != nil {
 			t.Fatal(err)
 		}
