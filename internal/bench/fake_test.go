@@ -357,8 +357,6 @@ func (s *fakeServer) direct(pairs int, d time.Duration) *Direct {
 		Duration: d, patience: time.Second}
 }
 
-func isReceiver(name string) bool { return strings.Contains(name, "-r") }
-
 func stoaBinary() string {
 	if path := os.Getenv("STOA_BIN"); path != "" {
 		return path
