@@ -362,7 +362,7 @@ func parseID(id string) uint64 {
 	return n
 }
 
-// address splits "user/device", which sends to one device only.
+// address splits "user/device" as the web SDK does. The server delivers to all devices of the user.
 func address(appKey, to string, t ChatType) *msync.JID {
 	name, device := to, ""
 	if t == SingleChat {

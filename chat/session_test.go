@@ -826,11 +826,11 @@ func TestTokenEvents(t *testing.T) {
 		}
 		time.Sleep(80*time.Second - 1)
 		wantEvents(t, events, "connected")
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		wantEvents(t, events, "token will expire")
 		time.Sleep(20*time.Second - 1)
 		wantEvents(t, events)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		wantEvents(t, events, "token expired", "disconnected 56")
 		if !s.ended() {
 			t.Error("the connection is open after the token's end")
@@ -856,7 +856,7 @@ func TestTokenEndIsByTheServersClock(t *testing.T) {
 		s.send(msync.MSync_UNREAD, &msync.CommUnreadDL{Timestamp: uint64(server.Add(time.Second).UnixMilli())})
 		time.Sleep(79*time.Second - 1)
 		wantEvents(t, events)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		wantEvents(t, events, "token will expire")
 		// The server's clock jumps past the end.
 		s.send(msync.MSync_UNREAD, &msync.CommUnreadDL{Timestamp: uint64(server.Add(101 * time.Second).UnixMilli())})

@@ -27,7 +27,7 @@ func (configFile) BeforeResolve(k *kong.Kong, parsed *kong.Context, trace *kong.
 	if path == "" {
 		return nil
 	}
-	resolver, err := config.LoadFile(path)
+	resolver, err := config.LoadFile(path, parsed.Flags())
 	if err == nil {
 		parsed.AddResolver(resolver)
 	}
@@ -49,7 +49,7 @@ func (c *serveCommand) Run(ctx context.Context) error {
 }
 
 type devCommand struct {
-	Listen      string `help:"Address to serve on." default:"127.0.0.1:8080" env:"STOA_LISTEN" placeholder:"HOST:PORT"`
+	Listen      string `help:"Address to serve on." default:"127.0.0.1:8080" env:"STOA_LISTEN"`
 	AllowRemote bool   `help:"Allow an address that other machines reach. Everybody knows the credentials." env:"STOA_ALLOW_REMOTE"`
 	Data        string `help:"Folder for the data; without it the data is thrown away at the end." type:"path" placeholder:"DIR"`
 	LogLevel    string `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"warn" env:"STOA_LOG_LEVEL"`

@@ -57,8 +57,9 @@ type Service struct {
 	log      *slog.Logger
 	node     int
 
-	apps  appTable
-	users userCache
+	apps     appTable
+	changing sync.Mutex // settings are read, changed and written by one at a time
+	users    userCache
 }
 
 // New starts the service of a node and reads the applications. What arrives on bus.All goes to Heard.

@@ -233,6 +233,12 @@ func or(text string, n int) string {
 // ChangeSettings applies a JSON object of settings to an application; what it does not name stays. The error for an
 // unknown or bad setting is code -3, wrapping ErrSettings.
 func (a *Service) ChangeSettings(ctx context.Context, app *App, patch []byte) (Settings, error) {
+	a.changing.Lock()
+	defer a.changing.Unlock()
+	// Another node may have changed them since.
+	if err := a.loadApps(ctx); err != nil {
+		return Settings{}, err
+	}
 	current, err := a.App(app.Key())
 	if err != nil {
 		return Settings{}, err

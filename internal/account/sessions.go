@@ -48,7 +48,7 @@ func (a *Service) Login(ctx context.Context, appKey, name, text string) (Login, 
 	} else if err != nil {
 		return Login{}, err
 	}
-	if err := c.check(user); err != nil {
+	if err := a.check(ctx, app, c, user); err != nil {
 		return Login{}, err
 	}
 	login := Login{App: app, User: user, Generation: user.Generation}
@@ -117,7 +117,7 @@ func displaced(rules Settings, session store.Session, others []store.Session) []
 
 // CloseSession notes that a session has ended.
 func (a *Service) CloseSession(ctx context.Context, session store.Session) error {
-	return a.store.DropSession(ctx, session.User, session.ID)
+	return errors.Join(a.store.SeeDevice(ctx, session.User, session.Device, a.now()), a.store.DropSession(ctx, session.User, session.ID))
 }
 
 // Sessions returns where a user is online, oldest first.

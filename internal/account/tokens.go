@@ -114,7 +114,7 @@ func (a *Service) InheritToken(ctx context.Context, app *App, name string, creat
 	return a.issue(app, &user, ttl)
 }
 
-// Exchange gives an issued token for an AccessToken2, with the same privilege. The errors are those of Authenticate.
+// Exchange gives an issued token for an AccessToken2, with the same privilege and no longer life. The errors are those of Authenticate.
 func (a *Service) Exchange(ctx context.Context, app *App, text string, ttl TTL) (Token, error) {
 	if token.KindOf(text) != token.KindAccessToken {
 		return Token{}, refuseToken(ErrTokenMalformed)
@@ -123,6 +123,15 @@ func (a *Service) Exchange(ctx context.Context, app *App, text string, ttl TTL) 
 	if err != nil {
 		return Token{}, err
 	}
+	// Whoever could not use the signed token any more shall not use what it was exchanged for either.
+	rest := int64(who.Expires.Sub(a.clock.Now()).Seconds())
+	if !ttl.Set {
+		ttl.Seconds = app.Settings.TokenTTLSeconds
+	}
+	if ttl.Seconds == 0 || ttl.Seconds > rest {
+		ttl.Seconds = max(rest, 1)
+	}
+	ttl.Set = true
 	if who.App {
 		return a.issue(app, nil, ttl)
 	}
@@ -163,27 +172,27 @@ func (a *Service) Authenticate(ctx context.Context, app *App, text string) (Prin
 
 // bearer finds the user whom a claim is about and checks that the claim still holds.
 func (a *Service) bearer(ctx context.Context, app *App, c claim) (user store.User, err error) {
-	switch {
-	case c.number != 0:
+	if c.number != 0 {
 		user, err = a.store.UserByID(ctx, c.number)
-	case uuid.Validate(c.user) == nil: // older backends sign the UUID
+	} else if user, err = a.User(ctx, app, c.user); errors.Is(err, ErrNoUser) && uuid.Validate(c.user) == nil {
 		user, err = a.store.UserByUUID(ctx, app.ID, c.user)
-		if errors.Is(err, store.ErrNotFound) {
-			user, err = a.User(ctx, app, c.user)
-		}
-	default:
-		user, err = a.User(ctx, app, c.user)
 	}
 	if errors.Is(err, store.ErrNotFound) {
 		return user, noUser(c.user)
 	} else if err != nil {
 		return user, err
 	}
-	return user, c.check(user)
+	return user, a.check(ctx, app, c, user)
 }
 
 // check says whether the user may do what the claim allows.
-func (c claim) check(user store.User) error {
+func (a *Service) check(ctx context.Context, app *App, c claim, user store.User) error {
+	if c.user == user.UUID && Fold(c.user) != user.Name {
+		// Older backends sign the UUID. But somebody may have taken another user's UUID for a name: such a token is theirs.
+		if _, err := a.User(ctx, app, c.user); !errors.Is(err, ErrNoUser) {
+			return refuseToken(ErrTokenUnknown)
+		}
+	}
 	switch {
 	case c.number != 0 && (c.number != user.ID || c.generation != user.Generation):
 		return refuseToken(ErrTokenUnknown)

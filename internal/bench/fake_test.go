@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -356,8 +355,6 @@ func (s *fakeServer) direct(pairs int, d time.Duration) *Direct {
 	return &Direct{URL: s.URL, App: "o#a", ClientID: "id", ClientSecret: "secret", Pairs: pairs, InFlight: 4, Body: 100,
 		Duration: d, patience: time.Second}
 }
-
-func isReceiver(name string) bool { return strings.Contains(name, "-r") }
 
 func stoaBinary() string {
 	if path := os.Getenv("STOA_BIN"); path != "" {

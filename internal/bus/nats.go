@@ -68,7 +68,9 @@ func DialNATS(ctx context.Context, url string, handler Handler, reconnected func
 		nats.ReconnectWait(250 * time.Millisecond),
 		nats.PingInterval(20 * time.Second),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
-			log.Warn("bus disconnected", "error", err)
+			if err != nil { // nil: we closed it
+				log.Warn("bus disconnected", "error", err)
+			}
 		}),
 		nats.ReconnectHandler(func(conn *nats.Conn) {
 			// The subscriptions are on their way again. Who looks for what was missed must look after they are there.

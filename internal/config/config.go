@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -17,15 +19,15 @@ import (
 
 // Config is what an operator can set. The names of flags are those of the file's keys.
 type Config struct {
-	Listen      string `help:"Address to serve on." default:":8080" env:"STOA_LISTEN" placeholder:"HOST:PORT"`
-	AdminListen string `help:"Address for /metrics and /debug/pprof; empty: none." default:"127.0.0.1:8081" env:"STOA_ADMIN_LISTEN" placeholder:"HOST:PORT"`
+	Listen      string `help:"Address to serve on." default:":8080" env:"STOA_LISTEN"`
+	AdminListen string `help:"Address for /metrics and /debug/pprof; empty: none." default:"127.0.0.1:8081" env:"STOA_ADMIN_LISTEN"`
 	Data        string `help:"Folder for the database (with SQLite)." default:"stoa-data" env:"STOA_DATA" type:"path"`
 	DatabaseURL string `help:"PostgreSQL to use in place of SQLite: postgres://…" env:"STOA_DATABASE_URL" placeholder:"URL"`
 	NATSURL     string `name:"nats-url" help:"NATS that connects several nodes: nats://…" env:"STOA_NATS_URL" placeholder:"URL"`
 	TLSCert     string `name:"tls-cert" help:"Certificate file (PEM); read again when it changes." env:"STOA_TLS_CERT" placeholder:"FILE"`
 	TLSKey      string `name:"tls-key" help:"Private key file (PEM) of the certificate." env:"STOA_TLS_KEY" placeholder:"FILE"`
 	TrustProxy  bool   `help:"Believe X-Forwarded-Proto and X-Forwarded-Host: only behind a proxy that sets them." env:"STOA_TRUST_PROXY"`
-	App         string `help:"Key of the application that the first start makes." default:"stoa#app" env:"STOA_APP" placeholder:"ORG#APP"`
+	App         string `help:"Key of the application that the first start makes." default:"stoa#app" env:"STOA_APP"`
 	LogLevel    string `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"info" env:"STOA_LOG_LEVEL"`
 	LogFormat   string `help:"text or json." enum:"text,json" default:"json" env:"STOA_LOG_FORMAT"`
 }
@@ -84,9 +86,9 @@ func (c *Config) Logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(os.Stderr, options))
 }
 
-// LoadFile returns a kong resolver that takes the values of flags from a TOML file. A key that is no flag of the
-// command is an error, so that a misspelt one is not passed over in silence.
-func LoadFile(path string) (kong.Resolver, error) {
+// LoadFile returns a kong resolver that takes the values of flags from a TOML file. A key that is none of the flags is an
+// error, so that a misspelt one is not passed over in silence.
+func LoadFile(path string, flags []*kong.Flag) (kong.Resolver, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read configuration: %w", err)
@@ -100,7 +102,13 @@ func LoadFile(path string) (kong.Resolver, error) {
 		}
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return fileResolver{path, values}, nil
+	var errs []error
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		if !slices.ContainsFunc(flags, func(f *kong.Flag) bool { return f.Name == key }) {
+			errs = append(errs, fmt.Errorf("%s: unknown key %q", path, key))
+		}
+	}
+	return fileResolver{path, values}, errors.Join(errs...)
 }
 
 type fileResolver struct {
@@ -109,13 +117,10 @@ type fileResolver struct {
 }
 
 // Validate implements kong.Resolver.
-func (f fileResolver) Validate(app *kong.Application) error { return nil }
+func (fileResolver) Validate(*kong.Application) error { return nil }
 
 // Resolve implements kong.Resolver.
-func (f fileResolver) Resolve(context *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
-	if err := f.known(context); err != nil {
-		return nil, err
-	}
+func (f fileResolver) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 	for _, env := range flag.Envs {
 		if _, set := os.LookupEnv(env); set {
 			return nil, nil // the environment goes before the file
@@ -130,19 +135,4 @@ func (f fileResolver) Resolve(context *kong.Context, _ *kong.Path, flag *kong.Fl
 		return fmt.Sprint(value), nil
 	}
 	return nil, fmt.Errorf("%s: %s is not text, a number, true or false", f.path, flag.Name)
-}
-
-// known reports the keys of the file that are no flags.
-func (f fileResolver) known(context *kong.Context) error {
-	flags := map[string]bool{}
-	for _, flag := range context.Flags() {
-		flags[flag.Name] = true
-	}
-	var errs []error
-	for key := range f.values {
-		if !flags[key] {
-			errs = append(errs, fmt.Errorf("%s: unknown key %q", f.path, key))
-		}
-	}
-	return errors.Join(errs...)
 }

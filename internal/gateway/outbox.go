@@ -28,6 +28,7 @@ type outbox struct {
 	drained *sync.Cond // after each write, and at the end
 	pending *[]byte
 	writing bool
+	last    bool // nothing is added any more
 	closed  bool
 }
 
@@ -60,7 +61,7 @@ func (o *outbox) control(opcode ws.OpCode, payload []byte) {
 }
 
 func (o *outbox) add(extend func([]byte) []byte) {
-	if o.closed {
+	if o.closed || o.last {
 		return
 	}
 	if o.pending == nil {
@@ -102,16 +103,35 @@ func (o *outbox) drain() {
 	}
 	o.writing = false
 	o.drained.Broadcast()
+	if half, ok := o.conn.(interface{ CloseWrite() error }); ok && o.last && !o.closed {
+		half.CloseWrite()
+	}
 }
 
-// drainNow writes on the calling goroutine, unless another one writes already.
-func (o *outbox) drainNow() {
+// finish writes what waits, takes nothing more, and ends the connection in this direction: the client need not wait for
+// us to end it in the other.
+func (o *outbox) finish() {
 	o.mu.Lock()
-	start := !o.writing && o.pending != nil
+	o.last = true
+	start := !o.writing
+	o.writing = true
+	o.mu.Unlock()
+	if start {
+		go o.drain()
+	}
+}
+
+// drainNow returns when all that waits is written, or after closeTime.
+func (o *outbox) drainNow() {
+	o.conn.SetWriteDeadline(time.Now().Add(closeTime))
+	o.mu.Lock()
+	for o.writing && !o.closed {
+		o.drained.Wait()
+	}
+	start := o.pending != nil && !o.closed
 	o.writing = o.writing || start
 	o.mu.Unlock()
 	if start {
-		o.conn.SetWriteDeadline(time.Now().Add(closeTime))
 		o.drain()
 	}
 }

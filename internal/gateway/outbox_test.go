@@ -218,6 +218,27 @@ func TestDrainNowHasWrittenWhenItReturns(t *testing.T) {
 	}
 }
 
+func TestDrainNowWaitsForAWriteUnderWay(t *testing.T) {
+	conn := newSlowConn()
+	o := newOutbox(conn)
+	o.queue([]byte("x"), false)
+	o.flush()
+	soon(t, "the write", conn.writes)
+	o.control(ws.OpClose, nil)
+	drained := make(chan struct{})
+	go func() {
+		o.drainNow()
+		close(drained)
+	}()
+	never(t, "the end", drained)
+	conn.let <- nil
+	soon(t, "the second write", conn.writes)
+	never(t, "the end", drained)
+	conn.let <- nil
+	soon(t, "the end", drained)
+	o.close()
+}
+
 // A peer that does not read costs the limit and what the kernel holds, and no goroutine once it is closed.
 func TestAPeerThatDoesNotReadIsBounded(t *testing.T) {
 	server, _ := tcpPair(t)

@@ -51,6 +51,7 @@ type session struct {
 	kick     *delivery.Kick // to be told when open is 0
 	leaving  *goodbye       // to be said when open is 0
 	said     bool           // kick or goodbye is out: what still comes in is refused
+	left     bool           // goodbye is out
 	deadline time.Time      // when to close whatever the client does; zero: none
 }
 
@@ -103,7 +104,7 @@ func (s *session) readFailed(err error) {
 		return
 	}
 	s.out.control(ws.OpClose, ws.NewCloseFrameBody(code, err.Error()))
-	s.out.flush()
+	s.out.finish()
 	s.drainInput()
 }
 
@@ -163,6 +164,7 @@ func (s *session) frame(opcode ws.OpCode, payload []byte) bool {
 			if !s.chatFrame(frame) {
 				return false
 			}
+			s.out.wait()
 		}
 		return true
 	case ws.OpPing:
@@ -183,7 +185,7 @@ func (s *session) frame(opcode ws.OpCode, payload []byte) bool {
 			code = ws.StatusNormalClosure
 		}
 		s.mu.Lock()
-		answered := s.said && s.leaving != nil
+		answered := s.left
 		s.mu.Unlock()
 		if !answered {
 			s.out.control(ws.OpClose, ws.NewCloseFrameBody(code, ""))
@@ -198,7 +200,7 @@ func (s *session) frame(opcode ws.OpCode, payload []byte) bool {
 func (s *session) violates(reason string) bool {
 	s.gateway.log.Debug("protocol violated", "remote", s.conn.RemoteAddr().String(), "reason", reason)
 	s.out.control(ws.OpClose, ws.NewCloseFrameBody(ws.StatusPolicyViolation, reason))
-	s.out.flush()
+	s.out.finish()
 	s.drainInput()
 	return false
 }
@@ -325,8 +327,7 @@ func (s *session) meta(b []byte) {
 	case msync.Meta_ROSTER:
 		s.roster(&meta)
 	default:
-		s.answer("send", meta.Id, delivery.Result{Err: &errcode.Error{Code: errcode.ServiceNotEnabled,
-			Message: "not offered", Reason: fmt.Sprintf("this server does not offer %v over the socket", meta.Ns)}})
+		s.answer("send", meta.Id, delivery.Result{Err: errcode.Newf(errcode.ServiceNotEnabled, "this server does not offer %v over the socket", meta.Ns)})
 	}
 }
 
@@ -458,28 +459,26 @@ func (s *session) leave(code ws.StatusCode, reason string) {
 	}
 }
 
+// sayGoodbye writes the kick, the close frame or both, each once. It holds the lock all the while, so that they cannot
+// overtake each other.
 func (s *session) sayGoodbye() {
 	s.mu.Lock()
-	kick, leaving := s.kick, s.leaving
-	if s.said && leaving == nil {
-		s.mu.Unlock()
-		return
-	}
-	first := !s.said
-	s.said = true
-	if s.deadline.IsZero() || leaving != nil {
-		s.deadline = time.Now().Add(closeTime)
-	}
-	s.mu.Unlock()
-	if kick != nil && first {
-		s.sendKick(kick)
+	defer s.mu.Unlock()
+	if s.kick != nil && !s.said {
+		s.sendKick(s.kick)
 		// The answer to the ping tells that the kick has arrived.
 		s.out.control(ws.OpPing, []byte("bye"))
+		s.out.flush()
 	}
-	if leaving != nil {
-		s.out.control(ws.OpClose, ws.NewCloseFrameBody(leaving.code, leaving.reason))
+	if s.deadline.IsZero() || s.leaving != nil && !s.left {
+		s.deadline = time.Now().Add(closeTime)
 	}
-	s.out.flush()
+	s.said = true
+	if s.leaving != nil && !s.left {
+		s.left = true
+		s.out.control(ws.OpClose, ws.NewCloseFrameBody(s.leaving.code, s.leaving.reason))
+		s.out.finish()
+	}
 }
 
 func (s *session) sendKick(k *delivery.Kick) {

@@ -207,3 +207,16 @@ func TestTheSchemeOfATokenIsBearerInAnyLetters(t *testing.T) {
 		}
 	}
 }
+
+func TestASignedTokenMayNameTheUsersUUID(t *testing.T) {
+	w := newWorld(t)
+	token := "Bearer " + w.signed(w.app, w.user("alice").UUID, w.app.Certificate, 0)
+	for path, status := range map[string]int{"/users/alice": 200, "/users/bob": 401, "/users": 401} {
+		if got := w.send("GET", "/acme/demo"+path, token, ""); got.status != status {
+			t.Errorf("%s: %d %s", path, got.status, got.text)
+		}
+	}
+	if got := w.send("POST", "/acme/demo/token", token, `{"grant_type":"agora"}`); got.status != 200 {
+		t.Errorf("exchange: %d %s", got.status, got.text)
+	}
+}

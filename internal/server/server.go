@@ -87,6 +87,9 @@ func New(ctx context.Context, c config.Config, k *clock.Clock, log *slog.Logger)
 	if s.lease, err = s.store.JoinCluster(ctx, now.UnixMilli(), now.Add(leaseTime).UnixMilli()); err != nil {
 		return nil, fmt.Errorf("join cluster: %w", err)
 	}
+	if s.lease.Node > 0 && c.NATSURL == "" {
+		log.Warn("another node uses this database, or did a moment ago, and there is no NATS: messages between the nodes arrive at the next heartbeat only")
+	}
 	s.ids = delivery.NewIDs(s.lease.Node, s.lease.IDFloor)
 	s.hub = delivery.NewHub(s.store, k, log)
 	if s.bus, err = s.openBus(ctx); err != nil {
@@ -254,7 +257,7 @@ func adminRoutes(registry *prometheus.Registry) http.Handler {
 
 // Run serves until the context ends, and stops so that nothing acknowledged is lost. ready is called once it serves.
 func (s *Server) Run(ctx context.Context, ready func()) error {
-	main := &http.Server{Handler: s.handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
+	main := &http.Server{Handler: s.handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
 	if s.config.TLSCert != "" {
 		files, err := loadCertificate(s.config.TLSCert, s.config.TLSKey, s.log)

@@ -148,6 +148,8 @@ type Sessions interface {
 	// OpenDevice finds the user's device by resource or makes it. A new device begins with what no other device of the
 	// user has had. It also notes when the device was seen. A user that has just been deleted may give ErrNotFound.
 	OpenDevice(ctx context.Context, device Device) (Device, error)
+	// SeeDevice notes when a device was seen last; it is no error if the device is gone.
+	SeeDevice(ctx context.Context, user, device, seen int64) error
 	// ForgetDevices removes up to limit devices that were last seen before the given time and are not online; their
 	// cursors go with them. It returns how many were removed.
 	ForgetDevices(ctx context.Context, before int64, limit int) (int, error)

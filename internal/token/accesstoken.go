@@ -119,10 +119,10 @@ func (t *AccessToken) Build(certificate string) (string, error) {
 
 func (t *AccessToken) pack(certificate string) ([]byte, error) {
 	if !isHex32(t.AppID) {
-		return nil, errors.New("App ID is not 32 hexadecimal digits")
+		return nil, errors.New("the App ID is not 32 hexadecimal digits")
 	}
 	if !isHex32(certificate) {
-		return nil, errors.New("App Certificate is not 32 hexadecimal digits")
+		return nil, errors.New("the App Certificate is not 32 hexadecimal digits")
 	}
 	services := slices.SortedStableFunc(slices.Values(t.Services), func(a, b Service) int {
 		return int(a.Type) - int(b.Type)

@@ -103,7 +103,7 @@ func fixture(t *testing.T, s *Store, users int) (app int64, ids []int64) {
 		t.Fatal(err)
 	}
 	for i := range users {
-		user, err := s.CreateUser(t.Context(), store.User{App: made.ID, Name: fmt.Sprint("user", i)})
+		user, err := s.CreateUser(t.Context(), store.User{App: made.ID, Name: fmt.Sprint("user", i), UUID: fmt.Sprint(i)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -412,6 +412,28 @@ func TestNoStatementScansATable(t *testing.T) {
 			check("read timeline", err)
 			_, err = s.User(t.Context(), app, fmt.Sprint("user", i))
 			check("user", err)
+
+			if i > 3 {
+				continue
+			}
+			me, other := store.Peer{ID: user, Name: "me"}, store.Peer{ID: users[(i+1)%len(users)], Name: "other"}
+			check("put invitation", s.PutInvitation(t.Context(), me, other, "hello", round, 100))
+			_, err = s.Relation(t.Context(), me.ID, other.ID)
+			check("relation", err)
+			_, err = s.DropInvitation(t.Context(), me.ID, other.ID)
+			check("drop invitation", err)
+			check("add contact", s.AddContact(t.Context(), me, other, false, round, 100))
+			check("set remark", s.SetRemark(t.Context(), me.ID, other.ID, "text"))
+			_, err = s.ListContacts(t.Context(), me.ID, round, 5)
+			check("list contacts", err)
+			check("block", s.Block(t.Context(), me.ID, []store.Peer{other}, round, 100))
+			_, err = s.ListBlocked(t.Context(), me.ID, round, 5)
+			check("list blocked", err)
+			if round%2 == 0 {
+				check("unblock", s.Unblock(t.Context(), me.ID, []int64{other.ID}))
+			}
+			_, err = s.RemoveContact(t.Context(), me.ID, other.ID)
+			check("remove contact", err)
 		}
 		_, err := s.ForgetDevices(t.Context(), round-5, 3)
 		check("forget devices", err)

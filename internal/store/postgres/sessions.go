@@ -94,6 +94,12 @@ func (s *Store) PutSession(ctx context.Context, session store.Session, now int64
 	return others, wrap("put session", err)
 }
 
+// SeeDevice implements store.Sessions.
+func (s *Store) SeeDevice(ctx context.Context, user, device, seen int64) error {
+	_, err := s.pool.Exec(ctx, "UPDATE device SET seen = GREATEST(seen, $3) WHERE id = $2 AND user_id = $1", user, device, seen)
+	return wrap("see device", err)
+}
+
 // DropSession implements store.Sessions.
 func (s *Store) DropSession(ctx context.Context, user, id int64) error {
 	_, err := s.pool.Exec(ctx, "DELETE FROM session WHERE user_id = $1 AND id = $2", user, id)

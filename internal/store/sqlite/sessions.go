@@ -44,6 +44,14 @@ func (s *Store) OpenDevice(ctx context.Context, d store.Device) (store.Device, e
 	return d, err
 }
 
+// SeeDevice implements store.Sessions.
+func (s *Store) SeeDevice(ctx context.Context, user, device, seen int64) error {
+	return s.do(ctx, func(tx *sql.Conn) error {
+		_, err := tx.ExecContext(context.Background(), "UPDATE device SET seen = MAX(seen, ?) WHERE id = ? AND user = ?", seen, device, user)
+		return err
+	})
+}
+
 // ForgetDevices implements store.Sessions.
 func (s *Store) ForgetDevices(ctx context.Context, before int64, limit int) (int, error) {
 	s.sessions.mu.Lock()

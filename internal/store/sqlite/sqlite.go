@@ -113,7 +113,7 @@ func openDB(path string, connections int, pragmas ...string) (*sql.DB, error) {
 	for _, pragma := range append([]string{"busy_timeout(10000)", "journal_mode(WAL)", "temp_store(MEMORY)"}, pragmas...) {
 		query.Add("_pragma", pragma)
 	}
-	db, err := sql.Open("sqlite", "file:"+path+"?"+query.Encode())
+	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+query.Encode())
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
@@ -172,7 +172,10 @@ func (s *Store) Close() error {
 
 func (s *Store) shut() error {
 	var errs []error
-	for _, db := range []*sql.DB{s.pushDB, s.readDB, s.writeDB} {
+	if s.writer.conn != nil { // else the last connection stays, and with it the log
+		errs = append(errs, s.writer.conn.Close())
+	}
+	for _, db := range []*sql.DB{s.readDB, s.pushDB, s.writeDB} {
 		if db != nil {
 			errs = append(errs, db.Close())
 		}

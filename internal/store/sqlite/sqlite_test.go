@@ -3,6 +3,8 @@ package sqlite
 import (
 	"database/sql"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stoa-chat/stoa/internal/store"
@@ -61,6 +63,16 @@ func TestWriterSyncsEveryCommit(t *testing.T) {
 		}
 		if got != want {
 			t.Errorf("%s is %s, want %s", pragma, got, want)
+		}
+	}
+}
+
+func TestFolderMayHaveAnyName(t *testing.T) {
+	for _, name := range []string{"a b", "50%", "what?", "c#", "é", "a&b=c", "%41"} {
+		folder := filepath.Join(t.TempDir(), name)
+		openIn(t, folder)
+		if _, err := os.Stat(filepath.Join(folder, "stoa.db")); err != nil {
+			t.Errorf("%q: %v", name, err)
 		}
 	}
 }

@@ -276,6 +276,23 @@ var deviceTests = []test{
 			t.Errorf("device number %d was given before", again.ID)
 		}
 	}},
+	{"a device that was seen later is not forgotten, and is not seen earlier again", func(t *testing.T, e *env) {
+		app := e.app()
+		alice := e.user(app, "alice")
+		phone := e.device(alice, "phone")
+		for _, seen := range []int64{start + 100, start + 50} {
+			e.check("see device", e.SeeDevice(e.ctx, alice.ID, phone.ID, seen))
+		}
+		e.check("see a device that is gone", e.SeeDevice(e.ctx, alice.ID, phone.ID+100, start))
+		for _, step := range []struct {
+			before int64
+			want   int
+		}{{start + 100, 0}, {start + 101, 1}} {
+			n, err := e.ForgetDevices(e.ctx, step.before, 10)
+			e.check("forget devices", err)
+			same(t, "forgotten devices", n, step.want)
+		}
+	}},
 	{"the cursors of a forgotten device go with it, what it has had is not sent again", func(t *testing.T, e *env) {
 		app := e.app()
 		alice, bob := e.user(app, "alice"), e.user(app, "bob")

@@ -114,6 +114,16 @@ func (n *Node) Output() string {
 // Socket returns the address of the socket.
 func (n *Node) Socket() string { return "ws" + strings.TrimPrefix(n.URL, "http") + "/ws" }
 
+// Alive reports whether the node still runs.
+func (n *Node) Alive() bool {
+	select {
+	case <-n.done:
+		return false
+	default:
+		return true
+	}
+}
+
 // Kill ends the node as a power cut would, and waits for it.
 func (n *Node) Kill() {
 	n.cmd.Process.Kill()

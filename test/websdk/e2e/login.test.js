@@ -3,6 +3,7 @@
 const assert = require('node:assert/strict');
 const { test } = require('node:test');
 const { ChatTokenBuilder } = require('agora-token');
+const { refused } = require('../lib/refused');
 const { world } = require('../lib/world');
 
 const stoa = world();
@@ -42,6 +43,17 @@ test("a signed token for the user's UUID signs in", async (t) => {
   const { entities } = await ada.rest.admin('GET', `/users/${ada.id}`);
   ada.token = ChatTokenBuilder.buildUserToken(stoa.appId, stoa.certificate, entities[0].uuid, 600);
   await ada.connect(t);
+});
+
+test("a user who took another's UUID for a name does not become that other", async (t) => {
+  const ada = await stoa.person('ada');
+  const { entities } = await ada.rest.admin('GET', `/users/${ada.id}`);
+  const { uuid } = entities[0];
+  await ada.rest.createUser(uuid, 'secret');
+  const signed = ChatTokenBuilder.buildUserToken(stoa.appId, stoa.certificate, uuid, 600);
+  assert.equal((await refused(ada.device(t).open({ user: ada.id, accessToken: signed }))).type, 28);
+  const exchanged = await ada.rest.ok('POST', '/token', { token: signed, body: { grant_type: 'agora' } });
+  assert.equal(exchanged.user.username, uuid);
 });
 
 test('a signed token can be exchanged for one that signs in', async (t) => {

@@ -77,7 +77,7 @@ CREATE TABLE cursor (
 ) WITHOUT ROWID;
 
 -- Entries lie in order of arrival, so that a commit writes the last pages only. The two tables after it are how entries
--- are found; they are filled behind the message path (tail.go).
+-- are found; they are filled behind the message path (timelines.go).
 CREATE TABLE entry (
     pos      INTEGER PRIMARY KEY,
     timeline INTEGER NOT NULL,

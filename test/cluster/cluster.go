@@ -1,0 +1,149 @@
+// Package cluster runs nodes of the server's program that share a PostgreSQL database and a NATS server, for tests.
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/nats-io/nats-server/v2/server"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/stoa-chat/stoa/test/internal/node"
+)
+
+// Cluster is several nodes and what they share. Its methods are for one goroutine.
+type Cluster struct {
+	App   node.App // what the first start made
+	Nodes []*node.Node
+
+	program  string
+	postgres string // the server in which the database was made
+	name     string // of the database
+	database string // its URL
+	bus      *server.Server
+	busAt    atomic.Pointer[string] // host:port of the bus
+	ways     []*Way                 // from each node to the bus
+}
+
+var databases atomic.Int64
+
+// Start makes an empty database in the PostgreSQL server, a bus, and starts the nodes all at once. The key of the
+// application is stoa#demo.
+func Start(ctx context.Context, program, postgres string, nodes int) (c *Cluster, err error) {
+	c = &Cluster{program: program, postgres: postgres, name: fmt.Sprintf("cluster_%d_%d", os.Getpid(), databases.Add(1))}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, c.Close())
+		}
+	}()
+	if err := c.sql(ctx, "CREATE DATABASE "+c.name); err != nil {
+		return c, err
+	}
+	link, err := url.Parse(postgres)
+	if err != nil {
+		return c, err
+	}
+	link.Path = "/" + c.name
+	c.database = link.String()
+	if err := c.StartBus(); err != nil {
+		return c, err
+	}
+	for range nodes {
+		way, err := NewWay(func() string { return *c.busAt.Load() })
+		if err != nil {
+			return c, err
+		}
+		c.ways = append(c.ways, way)
+	}
+	c.Nodes = make([]*node.Node, nodes)
+	var starting errgroup.Group
+	for i := range nodes {
+		starting.Go(func() error { return c.StartNode(i) })
+	}
+	if err := starting.Wait(); err != nil {
+		return c, err
+	}
+	for _, n := range c.Nodes {
+		if app, ok := node.ParseApp(n.Output()); ok {
+			if c.App.Key != "" {
+				return c, errors.New("two nodes have each made an application")
+			}
+			c.App = app
+		}
+	}
+	if c.App.Key == "" {
+		return c, errors.New("no node has made an application")
+	}
+	return c, nil
+}
+
+// StartNode starts a node that does not run.
+func (c *Cluster) StartNode(i int) (err error) {
+	c.Nodes[i], err = node.Start(c.program, []string{"STOA_DATABASE_URL=" + c.database, "STOA_NATS_URL=nats://" + c.ways[i].Address()},
+		"serve", "--app", "stoa#demo", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--log-format", "text")
+	return err
+}
+
+// StartBus starts the NATS server, or starts it again.
+func (c *Cluster) StartBus() error {
+	bus, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true})
+	if err != nil {
+		return fmt.Errorf("make NATS server: %w", err)
+	}
+	bus.Start()
+	if !bus.ReadyForConnections(10 * time.Second) {
+		bus.Shutdown()
+		return errors.New("the NATS server does not start")
+	}
+	address := bus.Addr().String()
+	c.bus = bus
+	c.busAt.Store(&address)
+	return nil
+}
+
+// StopBus stops the NATS server. What it had not delivered is lost.
+func (c *Cluster) StopBus() {
+	c.bus.Shutdown()
+	c.bus.WaitForShutdown()
+}
+
+// CutBus cuts one node off the bus until HealBus.
+func (c *Cluster) CutBus(i int)  { c.ways[i].Cut() }
+func (c *Cluster) HealBus(i int) { c.ways[i].Heal() }
+
+// Close kills the nodes that still run and removes the database.
+func (c *Cluster) Close() error {
+	for _, n := range c.Nodes {
+		if n != nil {
+			n.Kill()
+		}
+	}
+	for _, way := range c.ways {
+		way.Close()
+	}
+	if c.bus != nil {
+		c.StopBus()
+	}
+	return c.sql(context.Background(), "DROP DATABASE IF EXISTS "+c.name+" WITH (FORCE)")
+}
+
+func (c *Cluster) sql(ctx context.Context, statement string) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, c.postgres)
+	if err != nil {
+		return fmt.Errorf("connect to PostgreSQL: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if _, err := conn.Exec(ctx, statement); err != nil {
+		return fmt.Errorf("%s: %w", strings.ToLower(statement), err)
+	}
+	return nil
+}
