@@ -420,8 +420,7 @@ func (s *Service) operate(ctx context.Context, actor Actor, payload []byte) erro
 	case msync.RosterBody_ALLOW:
 		_, err = s.Unblock(ctx, actor, names)
 	default:
-		err = &errcode.Error{Code: errcode.ServiceNotEnabled, Op: "contacts", Message: "not offered",
-			Reason: fmt.Sprintf("this server does not offer %v over the socket", body.Operation)}
+		err = errcode.Newf(errcode.ServiceNotEnabled, "this server does not offer %v over the socket", body.Operation)
 	}
 	return err
 }
