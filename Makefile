@@ -22,7 +22,7 @@ bin/stoa: playground FORCE
 
 # The same with the race detector, for the end-to-end tests.
 bin/stoa-race: playground FORCE
-	$(GO) build -race -o $@ ./cmd/stoa
+	CGO_ENABLED=1 $(GO) build -race -o $@ ./cmd/stoa
 
 ifdef NPM
 playground: $(DIST) ## Build the playground's page
@@ -42,7 +42,7 @@ $(DIST): playground/node_modules/.package-lock.json playground/index.html playgr
 	touch $@
 
 test: ## Run all tests: unit, race, fuzz, crash, cluster, web SDKs, browser
-	scripts/test.sh
+	@scripts/test.sh
 
 test-fast: bin/stoa ## Run the Go unit tests, without race detector, database, browser and cluster
 	$(GO) test $$($(GO) list ./... | grep -v /test/)
@@ -52,7 +52,7 @@ bench: ## Run the Go benchmarks of the message path
 		./internal/msync ./internal/token ./internal/bus ./internal/delivery ./internal/gateway ./internal/store/sqlite
 
 lint: ## Check format, vet, staticcheck and known vulnerabilities
-	scripts/lint.sh
+	@scripts/lint.sh
 
 proto: ## Generate internal/msync from chat.proto
 	scripts/proto.sh

@@ -255,6 +255,7 @@ func (h *Hub) Close() error {
 	close(h.stop)
 	h.done.Wait()
 	h.saveMu.Lock()
-	defer h.saveMu.Unlock()
-	return h.save(context.Background(), h.unsave...)
+	sessions := h.unsave
+	h.saveMu.Unlock() // sessions take it while they hold their own lock
+	return h.save(context.Background(), sessions...)
 }

@@ -188,7 +188,7 @@ type Unread struct {
 
 // Unread looks at the store and returns the queues that the client should pull.
 func (s *Session) Unread(ctx context.Context) ([]Unread, error) {
-	if err := s.refresh(ctx); err != nil {
+	if err := s.refresh(ctx, false); err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
@@ -202,8 +202,9 @@ func (s *Session) Unread(ctx context.Context) ([]Unread, error) {
 	return unread, nil
 }
 
-// refresh brings the positions up to what the store holds.
-func (s *Session) refresh(ctx context.Context) error {
+// refresh brings the positions up to what the store holds. Where that shows something new whose event has not come yet,
+// the event will be passed over: the caller must see to it that the client pulls, or have it told.
+func (s *Session) refresh(ctx context.Context, tell bool) error {
 	s.mu.Lock()
 	first := !s.loaded
 	s.mu.Unlock()
@@ -225,11 +226,6 @@ func (s *Session) refresh(ctx context.Context) error {
 	}
 	stored, err := s.hub.store.Positions(ctx, s.User, s.Device)
 	if err != nil {
-		if first {
-			s.mu.Lock()
-			s.loaded = false
-			s.mu.Unlock()
-		}
 		return err
 	}
 	s.mu.Lock()
@@ -237,16 +233,19 @@ func (s *Session) refresh(ctx context.Context) error {
 	for _, at := range stored {
 		p := s.positions[at.Timeline]
 		if p == nil || p.cursor < 0 {
-			heard := int64(0)
+			known := &position{cursor: at.Cursor, saved: at.Cursor, shown: at.Cursor, sent: at.Cursor}
 			if p != nil {
-				heard = p.head
+				known.head, known.behind = p.head, p.behind
 			}
-			p = &position{cursor: at.Cursor, saved: at.Cursor, shown: at.Cursor, sent: at.Cursor, head: heard}
+			p = known
 			s.positions[at.Timeline] = p
 		}
 		p.head = max(p.head, at.Head)
-		if p.head > p.sent {
+		if p.head > p.sent && !p.behind {
 			p.behind = true
+			if tell {
+				s.notice(at.Timeline)
+			}
 		}
 	}
 	return nil
@@ -260,7 +259,7 @@ func (s *Session) resync(ctx context.Context) error {
 	if !loaded || s.shadow.Load() {
 		return nil
 	}
-	if err := s.refresh(ctx); err != nil {
+	if err := s.refresh(ctx, false); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -342,7 +341,7 @@ func (s *Session) begin(ctx context.Context, timeline int64, again bool) bool {
 		return p != nil && p.cursor >= 0
 	}
 	if !known() {
-		if err := s.refresh(ctx); err != nil {
+		if err := s.refresh(ctx, true); err != nil {
 			s.hub.log.Warn("read positions", "user", s.User, "error", err)
 			return false
 		}

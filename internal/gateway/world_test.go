@@ -171,6 +171,7 @@ func (l *logBook) String() string {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	t.Parallel() // most of the time goes into waiting for the disk
 	w := &world{T: t, clock: clock.New(), log: &logBook{}, tokens: map[string]string{}}
 	log := slog.New(slog.NewTextHandler(w.log, nil))
 	s, err := sqlite.Open(t.Context(), t.TempDir(), log)
@@ -294,7 +295,7 @@ type client struct {
 	in      *bytes.Reader // what came with the upgrade
 	sockJS  bool
 	name    string
-	started []*got // read ahead by until
+	writing sync.Mutex
 }
 
 // got is something that the server sent.
@@ -371,6 +372,8 @@ func (c *client) Read(b []byte) (int, error) {
 
 // frame writes a WebSocket frame. That the server is gone is seen when reading.
 func (c *client) frame(op ws.OpCode, payload []byte) {
+	c.writing.Lock()
+	defer c.writing.Unlock()
 	c.conn.SetWriteDeadline(time.Now().Add(patience))
 	ws.WriteFrame(c.conn, ws.MaskFrameInPlace(ws.NewFrame(op, true, bytes.Clone(payload))))
 }
@@ -399,11 +402,6 @@ func (c *client) send(command msync.MSync_Command, payload proto.Message) {
 // next returns what comes next; nil if the connection has ended.
 func (c *client) next() *got {
 	c.Helper()
-	if len(c.started) > 0 {
-		g := c.started[0]
-		c.started = c.started[1:]
-		return g
-	}
 	f, err := ws.ReadFrame(c)
 	if err != nil {
 		var timeout net.Error

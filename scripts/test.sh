@@ -1,0 +1,156 @@
+#!/usr/bin/env bash
+# Runs every test of the repository and ends with one line: "tests: N passed, N failed", and status 1 on any failure.
+# What is missing on the machine (PostgreSQL, Chromium) is installed with apt-get; nothing asks for anything.
+#
+# Parts that mostly wait run beside parts that mostly compute, which yield to them.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+export CI=true # a test that finds no database fails instead of being skipped
+export npm_config_update_notifier=false
+
+fuzz_time=30s
+fuzz_targets=(internal/msync:FuzzReadFrame internal/gateway:FuzzFrameReader internal/token:FuzzParseAccessToken)
+
+# As the Makefile builds the program, so that the packages are compiled once.
+export CGO_ENABLED=0
+release=(-trimpath)
+
+logs=$(mktemp -d "${TMPDIR:-/tmp}/stoa-test.XXXXXX")
+chmod 755 "$logs" # PostgreSQL runs as another user
+passed=0 failed=0 skipped=0
+
+clean_up() {
+	local job
+	for job in $(jobs -p); do # each is a process group
+		kill -- "-$job" 2>/dev/null
+	done
+	wait
+	[[ ! -e $logs/postgres/data ]] || scripts/postgres.sh stop "$logs/postgres"
+	rm -rf "$logs/postgres"
+	[[ $failed -gt 0 ]] || rm -rf "$logs"
+}
+trap clean_up EXIT
+trap 'exit 130' INT TERM
+set -m
+
+# start NAME KIND COMMAND... runs a part in the background; finish NAME... waits for parts and tells what came out. KIND
+# says how the tests in its output are counted: go, node, or one for a command that is a test itself.
+declare -A pid kind began
+start() {
+	local name=$1
+	kind[$name]=$2 began[$name]=$SECONDS
+	shift 2
+	{
+		"$@" >"$logs/$name.log" 2>"$logs/$name.err" </dev/null
+		echo "$? $SECONDS" >"$logs/$name.end"
+	} &
+	pid[$name]=$!
+}
+
+finish() {
+	local name status ended counts
+	for name in "$@"; do
+		wait "${pid[$name]}"
+		read -r status ended <"$logs/$name.end" || status=1 ended=$SECONDS
+		if [[ ${kind[$name]} == one ]]; then
+			[[ $status -eq 0 ]] && counts='1 0 0' || counts='0 1 0'
+			[[ $status -eq 0 ]] || cat "$logs/$name.log" "$logs/$name.err" >"$logs/$name.failures"
+		else
+			node scripts/tally.mjs "${kind[$name]}" "$logs/$name.log" "$status" >"$logs/$name.failures"
+			counts=$(tail -n 1 "$logs/$name.failures")
+			sed -i '$d' "$logs/$name.failures"
+			[[ $status -eq 0 ]] || tail -n 20 "$logs/$name.err" >>"$logs/$name.failures"
+		fi
+		report "$name" $((ended - ${began[$name]})) $counts
+	done
+}
+
+report() { # NAME SECONDS PASSED FAILED SKIPPED
+	printf '%-24s %5d passed %4d failed %4d skipped %6d s\n' "$1" "$3" "$4" "$5" "$2"
+	[[ $4 -eq 0 ]] || sed 's/^/    /' "$logs/$1.failures"
+	passed=$((passed + $3)) failed=$((failed + $4)) skipped=$((skipped + $5))
+}
+
+part() {
+	start "$@"
+	finish "$1"
+}
+
+formatted() {
+	local files
+	files=$(git ls-files -co --exclude-standard '*.go' | xargs gofmt -l)
+	[[ -z $files ]] || { echo "not formatted: $files"; return 1; }
+}
+
+database() {
+	scripts/postgres.sh start "$logs/postgres" >"$logs/postgres.url"
+}
+
+find_browser() {
+	local name
+	for name in "${CHROMIUM:-}" chromium chromium-browser google-chrome; do
+		[[ -z $name ]] || CHROMIUM=$(command -v "$name") && return
+	done
+	return 1
+}
+
+browser() {
+	find_browser || scripts/apt.sh chromium
+}
+
+go_tests() {
+	CGO_ENABLED=1 nice -n 5 go test -race -timeout 5m -json ./...
+}
+
+fuzz() { # FOLDER TARGET
+	nice -n 15 go test -run '^$' -fuzz "^$2\$" -fuzztime "$fuzz_time" -parallel 1 "./$1"
+}
+
+# The race detector writes what it finds into files of its own, whatever becomes of the output of the program.
+race_options="log_path=$logs/race atexit_sleep_ms=0"
+
+web_sdks() {
+	GORACE=$race_options STOA_BIN=$PWD/bin/stoa-race npm --prefix test/websdk test --silent
+}
+
+web_sdks_on_two_nodes() {
+	GORACE=$race_options STOA_BIN=$PWD/bin/stoa-race go run "${release[@]}" ./test/cluster/run npm --prefix test/websdk run --silent test:e2e
+}
+
+playground() {
+	npm --prefix playground test --silent
+}
+
+no_races() {
+	local found=("$logs"/race.*)
+	[[ ! -e ${found[0]} ]] || { cat "${found[@]}"; return 1; }
+}
+
+start database one database
+start browser one browser
+part build one make --no-print-directory bin/stoa bin/stoa-race test/websdk/node_modules/.package-lock.json
+finish database browser
+export STOA_TEST_POSTGRES CHROMIUM
+STOA_TEST_POSTGRES=$(cat "$logs/postgres.url")
+find_browser
+
+start go go go_tests
+part web-sdks node web_sdks
+part web-sdks-on-two-nodes node web_sdks_on_two_nodes
+part no-races one no_races
+part playground node playground
+finish go
+for target in "${fuzz_targets[@]}"; do
+	start "${target#*:}" one fuzz "${target%:*}" "${target#*:}"
+done
+part format one formatted
+part vet one go vet "${release[@]}" ./...
+finish "${fuzz_targets[@]#*:}"
+
+echo
+[[ $failed -eq 0 ]] || echo "logs: $logs"
+[[ $passed -gt 0 ]] || failed=$((failed + 1))
+summary="tests: $passed passed, $failed failed"
+[[ $skipped -eq 0 ]] || summary+=", $skipped skipped"
+echo "$summary"
+[[ $failed -eq 0 ]]
