@@ -58,6 +58,7 @@ type Service struct {
 	node     int
 
 	apps     appTable
+	loading  sync.Mutex // applications are read and put in place by one at a time, so that the younger reading stays
 	changing sync.Mutex // settings are read, changed and written by one at a time
 	users    userCache
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"regexp"
 	"strings"
@@ -107,6 +108,8 @@ type App struct {
 func (a *App) Key() string { return a.Org + "#" + a.Name }
 
 func (a *Service) loadApps(ctx context.Context) error {
+	a.loading.Lock()
+	defer a.loading.Unlock()
 	rows, err := a.store.Apps(ctx)
 	if err != nil {
 		return err
@@ -247,7 +250,13 @@ func (a *Service) ChangeSettings(ctx context.Context, app *App, patch []byte) (S
 	changed.AllowedOrigins = append([]string{}, changed.AllowedOrigins...)
 	decoder := json.NewDecoder(bytes.NewReader(patch))
 	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&changed); err != nil {
+	err = decoder.Decode(&changed)
+	if err == nil {
+		if _, more := decoder.Token(); more != io.EOF {
+			err = errors.New("something follows the object of settings")
+		}
+	}
+	if err != nil {
 		return Settings{}, &errcode.Error{Code: errcode.InvalidParameter, Op: "settings", Message: err.Error(), Err: ErrSettings}
 	}
 	if changed.AllowedOrigins == nil {

@@ -95,7 +95,7 @@ func (a *Service) OpenSession(ctx context.Context, login Login, info DeviceInfo)
 	}
 	for _, out := range displaced(login.App.Settings, session, others) {
 		if err := a.endOne(ctx, out, msync.StatisticsBody_USER_LOGIN_ANOTHER_DEVICE, info.Reason); err != nil {
-			return session, err
+			return session, errors.Join(err, a.store.DropSession(ctx, session.User, session.ID))
 		}
 	}
 	return session, nil

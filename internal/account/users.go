@@ -28,8 +28,16 @@ const (
 
 var nameForm = regexp.MustCompile(`^[a-z0-9_.-]{1,64}$`)
 
-// Fold returns a user id in the form in which it is kept: lower case.
-func Fold(name string) string { return strings.ToLower(name) }
+// Fold returns a user id in the form in which it is kept: lower case. Only A to Z are folded: Unicode would make an
+// ordinary k of the Kelvin sign.
+func Fold(name string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, name)
+}
 
 // userCache answers the message path without a query. Changes are heard over the bus; cacheLife bounds what a lost
 // word can cost.

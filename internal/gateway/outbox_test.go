@@ -73,7 +73,7 @@ func never[T any](t *testing.T, what string, c <-chan T) {
 func payloads(t *testing.T, b []byte) (all []string) {
 	t.Helper()
 	for r := bytes.NewReader(b); r.Len() > 0; {
-		f, err := ws.ReadFrame(r)
+		f, err := readFrame(r)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -260,7 +260,7 @@ func TestSockJSOutboxWritesTextFrames(t *testing.T) {
 	o.sockJS = true
 	o.queue([]byte{0x40, 0x02}, false)
 	o.drainNow()
-	f, err := ws.ReadFrame(client)
+	f, err := readFrame(client)
 	if err != nil || f.Header.OpCode != ws.OpText || string(f.Payload) != `a["QAI="]` {
 		t.Errorf("written as %v %s, %v", f.Header.OpCode, f.Payload, err)
 	}

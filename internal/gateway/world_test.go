@@ -402,7 +402,7 @@ func (c *client) send(command msync.MSync_Command, payload proto.Message) {
 // next returns what comes next; nil if the connection has ended.
 func (c *client) next() *got {
 	c.Helper()
-	f, err := ws.ReadFrame(c)
+	f, err := readFrame(c)
 	if err != nil {
 		var timeout net.Error
 		if errors.As(err, &timeout) && timeout.Timeout() {

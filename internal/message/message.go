@@ -3,6 +3,7 @@ package message
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -74,6 +75,10 @@ func (s *Service) send(ctx context.Context, from Sender, meta *msync.Meta, done 
 	if app := meta.To.GetAppKey(); app != "" && app != from.App.Key() {
 		return bad(fmt.Sprintf("the receiver is of another application, %q", app), nil)
 	}
+	if body.Meta != "" && !isObject(body.Meta) {
+		// It would be an uncaught error in the receiver's client (docs/protocol/wire.md §4).
+		return bad("the meta of the message body is not a JSON object", nil)
+	}
 	switch body.Type {
 	case msync.MessageBody_CHAT:
 		return s.chat(ctx, from, meta, &body, done)
@@ -87,6 +92,11 @@ func (s *Service) send(ctx context.Context, from Sender, meta *msync.Meta, done 
 		return disabled("modify", "Sorry, edit is not available")
 	}
 	return bad(fmt.Sprintf("messages of type %d are not sent by clients", body.Type), nil)
+}
+
+func isObject(text string) bool {
+	var object map[string]json.RawMessage
+	return json.Unmarshal([]byte(text), &object) == nil && object != nil
 }
 
 func bad(message string, cause error) error {
