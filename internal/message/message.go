@@ -45,9 +45,9 @@ type Done func(delivery.Result)
 // is durable, or with an *errcode.Error. Metas of one sender are handled in the order of the calls.
 //
 // The order of the checks is that of docs/protocol/errors.md §10. Refusals: 604 (body that does not decode, unknown kind
-// of message, no receiver), 603 (foreign sender; the receiver has blocked the sender), 511 (too large), 204 (no such user), 605 (no such
-// group or room), 221 (the app wants contacts), 505 (what this server does not do). Receipts are not refused for blocks
-// and contacts: they answer what the other has sent.
+// of message, no receiver), 603 (foreign sender; the receiver has blocked the sender), 511 (too large), 204 (no such
+// user), 605 (no such group or room), 221 (the app wants contacts), 505 (what this server does not do). Receipts are not
+// refused for blocks and contacts: they answer what the other has sent.
 func (s *Service) Send(ctx context.Context, from Sender, meta *msync.Meta, done Done) {
 	if err := s.send(ctx, from, meta, done); err != nil {
 		done(delivery.Result{Err: refusal(err)})

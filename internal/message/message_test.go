@@ -20,6 +20,7 @@ import (
 	"github.com/stoa-chat/stoa/internal/account"
 	"github.com/stoa-chat/stoa/internal/bus"
 	"github.com/stoa-chat/stoa/internal/clock"
+	"github.com/stoa-chat/stoa/internal/contact"
 	"github.com/stoa-chat/stoa/internal/delivery"
 	"github.com/stoa-chat/stoa/internal/msync"
 	"github.com/stoa-chat/stoa/internal/store"
@@ -96,7 +97,7 @@ func newWorld(t *testing.T) *world {
 			t.Error(err)
 		}
 	})
-	w.messages = New(w.accounts, w.delivery)
+	w.messages = New(w.accounts, contact.New(w.accounts, w.store, w.delivery, b, c, log), w.delivery)
 	w.app, err = w.accounts.CreateApp(t.Context(), account.NewApp{Key: "o#a", Settings: account.DefaultSettings()})
 	w.must(err)
 	alice, err := w.accounts.Register(t.Context(), w.app, account.NewUser{Name: "alice"})
