@@ -178,12 +178,23 @@ func TestCursorsAreSavedBeforeAHundredAreOpen(t *testing.T) {
 		t.Fatalf("%d pushes", len(got))
 	}
 	queue := w.queue(2, 20)
+	w.hub.saving.Lock() // holds the saver up, so that it is seen to be called and not just to come by
 	for key := uint64(1); key <= saveAfter; key++ {
 		s.Acknowledge(queue, key)
+		if called := len(w.hub.wake) > 0; called && key < saveAfter {
+			t.Errorf("the saver is called after %d entries", key)
+		}
+	}
+	w.post(1, 10, 2, "one more")
+	s.Acknowledge(queue, saveAfter+1) // if the saver has heard the first call already, this is the second
+	called := len(w.hub.wake) > 0
+	w.hub.saving.Unlock()
+	if !called {
+		t.Error("the saver is not called")
 	}
 	for last := int64(0); last < saveAfter; {
 		for _, c := range soon(t, "a save", saves) {
-			if c.User != 2 || c.Device != 20 || c.Seq <= last || c.Seq > saveAfter {
+			if c.User != 2 || c.Device != 20 || c.Seq <= last || c.Seq > saveAfter+1 {
 				t.Fatalf("saved %+v after %d", c, last)
 			}
 			last = c.Seq

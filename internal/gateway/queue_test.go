@@ -198,15 +198,15 @@ func TestAnAcknowledgementIsKeptByARestart(t *testing.T) {
 	batch := bob.push("hi")
 	bob.ack(batch.Queue.Name, batch.NextKey)
 	bob.quiet("the acknowledgement has arrived")
-	device := w.only2("bob").row.Device
+	device := w.sessionOf("bob").row.Device
 	w.until("the cursor's way to the store", func() bool {
 		positions, err := w.store.Positions(t.Context(), w.user("bob").ID, device)
 		return err == nil && len(positions) == 1 && positions[0].Cursor == 1
 	})
 }
 
-// only2 returns the one session of a user.
-func (w *world) only2(name string) *session {
+// sessionOf returns the one session of a user.
+func (w *world) sessionOf(name string) *session {
 	w.Helper()
 	user := w.user(name)
 	for _, s := range w.gateway.snapshot() {
@@ -222,7 +222,7 @@ func TestOwnMessagesMoveTheCursor(t *testing.T) {
 	w := newWorld(t)
 	alice, bob := w.online("alice", "r"), w.online("bob", "r")
 	cursor := func() int64 {
-		s := w.only2("alice")
+		s := w.sessionOf("alice")
 		w.must(s.deliver.Close(t.Context())) // saves
 		positions, err := w.store.Positions(t.Context(), s.row.User, s.row.Device)
 		w.must(err)
@@ -421,7 +421,7 @@ func TestAClientThatDoesNotReadIsToldToPullLater(t *testing.T) {
 	w := newWorld(t)
 	bob := w.online("bob", "r")
 	bob.conn.(*net.TCPConn).SetReadBuffer(64 * 1024)
-	w.only2("bob").conn.(*net.TCPConn).SetWriteBuffer(64 * 1024)
+	w.sessionOf("bob").conn.(*net.TCPConn).SetWriteBuffer(64 * 1024)
 	carol := w.online("carol", "r")
 	var texts []string
 	for i := range 70 {

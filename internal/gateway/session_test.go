@@ -190,7 +190,7 @@ func TestCloseAnswersWhatIsOpenAndSaysGoodbye(t *testing.T) {
 	idle.ended(ws.StatusGoingAway)
 	nobody.ended(ws.StatusGoingAway)
 	w.until("alice's leaving", func() bool {
-		s := w.only2("alice")
+		s := w.sessionOf("alice")
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		return s.leaving != nil

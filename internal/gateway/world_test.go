@@ -33,7 +33,7 @@ import (
 // patience is how long a test waits for what must happen.
 const patience = 20 * time.Second
 
-// testing is what the helpers need of testing.T and rapid.T.
+// failer is what the helpers need of testing.T and rapid.T.
 type failer interface {
 	Helper()
 	Fatalf(format string, args ...any)
@@ -43,7 +43,7 @@ type failer interface {
 // world is a node with everything but REST, listening on loopback.
 type world struct {
 	*testing.T
-	store    *sqlite.Store
+	store    *sqlite.Store // as it is
 	bus      *wildBus
 	hub      *delivery.Hub
 	delivery *delivery.Service
@@ -53,7 +53,7 @@ type world struct {
 	log      *logBook
 	server   *httptest.Server
 	app      *account.App
-	stores   *heldStore
+	stores   *heldStore // as the node sees it
 
 	mu     sync.Mutex
 	tokens map[string]string
