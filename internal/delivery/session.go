@@ -296,7 +296,7 @@ func (s *Session) Acknowledge(queue string, key uint64) (pulls bool) {
 }
 
 // Pull queues the next batch of a timeline for the client: what follows what it was sent, or with again what follows
-// what it has acknowledged. The end is an empty batch with is_last, which must be sent (docs/protocol/wire.md §5.3);
+// what it has acknowledged, unless a pulled batch is still on its way. The end is an empty batch with is_last, which must be sent (docs/protocol/wire.md §5.3);
 // from then on new entries are pushed. queue is the JID that the client sent, and named its name.
 func (s *Session) Pull(ctx context.Context, queue []byte, named string, again bool) error {
 	timeline, err := strconv.ParseInt(named, 10, 64)
@@ -352,8 +352,11 @@ func (s *Session) begin(ctx context.Context, timeline int64, again bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p := s.positions[timeline]
+	// A client that is told of a queue twice, by a notice and by UNREAD, asks for it twice before it has an answer. What it
+	// has been sent on the first asking is on its way, and more than it would recognise.
+	underWay := p.pulling && p.shown > p.cursor
 	p.behind, p.pulling = true, true
-	if again {
+	if again && !underWay {
 		s.pulls++
 		p.sent, p.shown = p.cursor, p.cursor
 	}
