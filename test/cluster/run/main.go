@@ -1,5 +1,5 @@
 // Command run starts a cluster of two nodes, runs a command with the nodes' addresses and the application's credentials
-// in its environment, and ends with the command's status:
+// in its environment, and ends with the command's status; if that is not 0, what the nodes wrote follows on stderr:
 //
 //	STOA_TEST_POSTGRES=postgres://… go run ./test/cluster/run npm --prefix test/websdk run test:e2e
 package main
@@ -77,6 +77,9 @@ func run(ctx context.Context, command []string) (status int, err error) {
 	err = cmd.Run()
 	var ended *exec.ExitError
 	if errors.As(err, &ended) {
+		for i, n := range c.Nodes {
+			fmt.Fprintf(os.Stderr, "node %d wrote:\n%s", i, n.Output())
+		}
 		return max(1, ended.ExitCode()), nil
 	}
 	return 0, err
