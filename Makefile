@@ -7,7 +7,7 @@ RELEASE := CGO_ENABLED=0 $(GO) build -trimpath
 
 DIST := internal/console/dist/index.html
 
-.PHONY: help run build playground test test-fast bench lint proto clean FORCE
+.PHONY: help run build playground test test-fast parity bench lint proto clean FORCE
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,13 @@ test: ## Run all tests: unit, race, fuzz, crash, cluster, web SDKs, browser
 
 test-fast: bin/stoa ## Run the Go unit tests, without race detector, database, browser and cluster
 	$(GO) test $$($(GO) list ./... | grep -v /test/)
+
+# The tests write down what they prove of which method of the SDK.
+parity: bin/stoa test/websdk/node_modules/.package-lock.json ## Print which methods of the web SDK work, and write docs/parity.md
+	@rm -f bin/parity.jsonl
+	@STOA_PARITY=$(CURDIR)/bin/parity.jsonl npm --prefix test/websdk run --silent test:e2e >bin/parity.log || true
+	@node scripts/parity.mjs bin/parity.jsonl --markdown >docs/parity.md || true
+	@node scripts/parity.mjs bin/parity.jsonl
 
 bench: ## Run the Go benchmarks of the message path
 	$(GO) test -run '^$$' -bench . -benchmem \

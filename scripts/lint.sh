@@ -15,7 +15,7 @@ check() {
 
 formatted() {
 	local files
-	files=$(git ls-files -co --exclude-standard '*.go' | xargs gofmt -l)
+	files=$(find . -name node_modules -prune -o -name '*.go' -print | xargs gofmt -l)
 	[[ -z $files ]] || { echo "not formatted: $files"; return 1; }
 }
 

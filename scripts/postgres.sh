@@ -18,6 +18,7 @@ fail() {
 
 [[ $# -eq 2 && ( $1 == start || $1 == stop ) ]] || fail "usage: postgres.sh start|stop DIR"
 action=$1
+here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$2"
 dir=$(cd "$2" && pwd)
 
@@ -35,9 +36,7 @@ install_programs() {
 	mkdir -p /etc/postgresql-common
 	[[ -e /etc/postgresql-common/createcluster.conf ]] ||
 		echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.conf
-	export DEBIAN_FRONTEND=noninteractive
-	{ apt-get update -qq && apt-get install -qq -y --no-install-recommends postgresql; } >"$dir/install.log" 2>&1 ||
-		{ cat "$dir/install.log" >&2; fail "installation did not succeed"; }
+	"$here/apt.sh" postgresql || fail "installation did not succeed"
 	find_programs || fail "initdb is still missing"
 }
 

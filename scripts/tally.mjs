@@ -1,7 +1,7 @@
 // Counts the tests in a log and prints what failed. Usage: node tally.mjs go|node LOG STATUS
 //
-// "go" reads what `go test -json` writes, "node" what `node --test` writes; STATUS is the exit status of the command. The
-// last line on stdout is "passed failed skipped"; before it comes the output of the failed tests.
+// "go" reads what `go test -json` writes, "node" what `node --test` writes; STATUS is the exit status of the command.
+// To stdout goes "passed failed skipped", to stderr the output of the failed tests.
 
 import { readFileSync } from 'node:fs'
 
@@ -19,7 +19,7 @@ function show(name, text = '') {
   const kept = text.split('\n').filter((line) => !line.startsWith('=== '))
   const shown = kept.slice(0, linesShown)
   if (shown.length < kept.length) shown.push('…')
-  console.log(`--- ${name}\n${shown.join('\n')}`)
+  console.error(`--- ${name}\n${shown.join('\n')}`)
 }
 
 function goTests(lines) {
@@ -32,7 +32,7 @@ function goTests(lines) {
     try {
       event = JSON.parse(line)
     } catch {
-      if (line.trim()) console.log(line) // from the go command itself
+      if (line.trim()) console.error(line) // from the go command itself
       continue
     }
     const { Action: action, Package: name, Test: test, Output: text = '' } = event
@@ -80,7 +80,7 @@ function nodeTests(lines) {
     if (total) count[names[total[1]]] += Number(total[2])
     // TAP: "not ok …", its block ends with "  ..."; the other reporter repeats what failed at the end.
     if (/^\s*not ok /.test(line) || line.startsWith('✖ failing tests:')) failure = true
-    if (failure) console.log(line)
+    if (failure) console.error(line)
     if (/^\s*\.\.\.$/.test(line)) failure = false
   }
   return count

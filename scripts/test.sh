@@ -8,12 +8,13 @@ cd "$(dirname "$0")/.."
 export CI=true # a test that finds no database fails instead of being skipped
 export npm_config_update_notifier=false
 
-fuzz_time=30s
-fuzz_targets=(internal/msync:FuzzReadFrame internal/gateway:FuzzFrameReader internal/token:FuzzParseAccessToken)
-
-# As the Makefile builds the program, so that the packages are compiled once.
-export CGO_ENABLED=0
-release=(-trimpath)
+# What is fuzzed, each for 30 seconds; the seeds of the other targets run with the tests. Of the gateway only the files of
+# the frame reader are taken: its other tests would have SQLite compiled once more, with the fuzzer's instruments.
+declare -A fuzzed=(
+	[FuzzReadFrame]='./internal/msync'
+	[FuzzFrameReader]='internal/gateway/frames.go internal/gateway/frames_test.go'
+	[FuzzParseAccessToken]='./internal/token'
+)
 
 logs=$(mktemp -d "${TMPDIR:-/tmp}/stoa-test.XXXXXX")
 chmod 755 "$logs" # PostgreSQL runs as another user
@@ -24,7 +25,7 @@ clean_up() {
 	for job in $(jobs -p); do # each is a process group
 		kill -- "-$job" 2>/dev/null
 	done
-	wait
+	wait 2>/dev/null
 	[[ ! -e $logs/postgres/data ]] || scripts/postgres.sh stop "$logs/postgres"
 	rm -rf "$logs/postgres"
 	[[ $failed -gt 0 ]] || rm -rf "$logs"
@@ -34,7 +35,8 @@ trap 'exit 130' INT TERM
 set -m
 
 # start NAME KIND COMMAND... runs a part in the background; finish NAME... waits for parts and tells what came out. KIND
-# says how the tests in its output are counted: go, node, or one for a command that is a test itself.
+# says what counts: go or node for the tests in its output, one for a command that is a test itself, step for one that is
+# none and counts only when it fails.
 declare -A pid kind began
 start() {
 	local name=$1
@@ -52,16 +54,19 @@ finish() {
 	for name in "$@"; do
 		wait "${pid[$name]}"
 		read -r status ended <"$logs/$name.end" || status=1 ended=$SECONDS
-		if [[ ${kind[$name]} == one ]]; then
-			[[ $status -eq 0 ]] && counts='1 0 0' || counts='0 1 0'
-			[[ $status -eq 0 ]] || cat "$logs/$name.log" "$logs/$name.err" >"$logs/$name.failures"
-		else
-			node scripts/tally.mjs "${kind[$name]}" "$logs/$name.log" "$status" >"$logs/$name.failures"
-			counts=$(tail -n 1 "$logs/$name.failures")
-			sed -i '$d' "$logs/$name.failures"
+		case ${kind[$name]} in
+		go | node)
+			counts=$(node scripts/tally.mjs "${kind[$name]}" "$logs/$name.log" "$status" 2>"$logs/$name.failures")
 			[[ $status -eq 0 ]] || tail -n 20 "$logs/$name.err" >>"$logs/$name.failures"
-		fi
-		report "$name" $((ended - ${began[$name]})) $counts
+			;;
+		*)
+			counts='0 0 0'
+			[[ ${kind[$name]} == step ]] || counts='1 0 0'
+			[[ $status -eq 0 ]] || counts='0 1 0'
+			cat "$logs/$name.log" "$logs/$name.err" >"$logs/$name.failures"
+			;;
+		esac
+		report "$name" $((ended - ${began[$name]})) ${counts:-0 1 0}
 	done
 }
 
@@ -78,32 +83,29 @@ part() {
 
 formatted() {
 	local files
-	files=$(git ls-files -co --exclude-standard '*.go' | xargs gofmt -l)
+	files=$(find . -name node_modules -prune -o -name '*.go' -print | xargs gofmt -l)
 	[[ -z $files ]] || { echo "not formatted: $files"; return 1; }
-}
-
-database() {
-	scripts/postgres.sh start "$logs/postgres" >"$logs/postgres.url"
 }
 
 find_browser() {
 	local name
-	for name in "${CHROMIUM:-}" chromium chromium-browser google-chrome; do
-		[[ -z $name ]] || CHROMIUM=$(command -v "$name") && return
+	for name in ${CHROMIUM:-} chromium chromium-browser google-chrome; do
+		CHROMIUM=$(command -v "$name") && return
 	done
 	return 1
 }
 
-browser() {
+services() {
+	scripts/postgres.sh start "$logs/postgres" >"$logs/postgres.url" || return
 	find_browser || scripts/apt.sh chromium
 }
 
 go_tests() {
-	CGO_ENABLED=1 nice -n 5 go test -race -timeout 5m -json ./...
+	nice -n 5 go test -race -count=1 -timeout 5m -json ./...
 }
 
-fuzz() { # FOLDER TARGET
-	nice -n 15 go test -run '^$' -fuzz "^$2\$" -fuzztime "$fuzz_time" -parallel 1 "./$1"
+fuzz() { # TARGET FILES...
+	nice -n 15 go test -run '^$' -fuzz "^$1\$" -fuzztime 30s -parallel 1 "${@:2}"
 }
 
 # The race detector writes what it finds into files of its own, whatever becomes of the output of the program.
@@ -114,7 +116,7 @@ web_sdks() {
 }
 
 web_sdks_on_two_nodes() {
-	GORACE=$race_options STOA_BIN=$PWD/bin/stoa-race go run "${release[@]}" ./test/cluster/run npm --prefix test/websdk run --silent test:e2e
+	GORACE=$race_options STOA_BIN=$PWD/bin/stoa-race go run -race ./test/cluster/run npm --prefix test/websdk run --silent test:e2e
 }
 
 playground() {
@@ -126,13 +128,12 @@ no_races() {
 	[[ ! -e ${found[0]} ]] || { cat "${found[@]}"; return 1; }
 }
 
-start database one database
-start browser one browser
-part build one make --no-print-directory bin/stoa bin/stoa-race test/websdk/node_modules/.package-lock.json
-finish database browser
-export STOA_TEST_POSTGRES CHROMIUM
+start services step services
+part build step make --no-print-directory -j 3 bin/stoa bin/stoa-race test/websdk/node_modules/.package-lock.json
+finish services
 STOA_TEST_POSTGRES=$(cat "$logs/postgres.url")
 find_browser
+export STOA_TEST_POSTGRES CHROMIUM
 
 start go go go_tests
 part web-sdks node web_sdks
@@ -140,12 +141,15 @@ part web-sdks-on-two-nodes node web_sdks_on_two_nodes
 part no-races one no_races
 part playground node playground
 finish go
-for target in "${fuzz_targets[@]}"; do
-	start "${target#*:}" one fuzz "${target%:*}" "${target#*:}"
+for target in "${!fuzzed[@]}"; do # one after another, since they share most of what is to be compiled
+	go test -c -fuzz . -o /dev/null ${fuzzed[$target]} >/dev/null 2>&1
+done
+for target in "${!fuzzed[@]}"; do
+	start "$target" one fuzz "$target" ${fuzzed[$target]}
 done
 part format one formatted
-part vet one go vet "${release[@]}" ./...
-finish "${fuzz_targets[@]#*:}"
+part vet one go vet -race ./... # with -race everything has been compiled already
+finish "${!fuzzed[@]}"
 
 echo
 [[ $failed -eq 0 ]] || echo "logs: $logs"

@@ -40,9 +40,16 @@ type API struct {
 	tree     *node
 }
 
+// Services are what the edge asks.
+type Services struct {
+	Accounts *account.Service
+	Contacts *contact.Service
+}
+
 // New makes the edge and registers its metrics.
-func New(accounts *account.Service, contacts *contact.Service, c *clock.Clock, registry prometheus.Registerer, log *slog.Logger) *API {
-	a := &API{accounts: accounts, contacts: contacts, clock: c, log: log, metrics: newMetrics(registry), tree: newNode()}
+func New(services Services, c *clock.Clock, registry prometheus.Registerer, log *slog.Logger) *API {
+	a := &API{accounts: services.Accounts, contacts: services.Contacts, clock: c, log: log,
+		metrics: newMetrics(registry), tree: newNode()}
 	a.add(a.discoveryRoutes()...)
 	a.add(a.tokenRoutes()...)
 	a.add(a.userRoutes()...)

@@ -83,7 +83,7 @@ func newWorld(t *testing.T) *world {
 	w.accounts, err = account.New(t.Context(), s, d, b, w.clock, 0, log)
 	w.must(err)
 	w.contacts = contact.New(w.accounts, s, d, b, w.clock, log)
-	w.api = New(w.accounts, w.contacts, w.clock, w.registry, log)
+	w.api = New(Services{Accounts: w.accounts, Contacts: w.contacts}, w.clock, w.registry, log)
 	w.server = httptest.NewServer(w.api)
 	t.Cleanup(func() {
 		w.server.Close()

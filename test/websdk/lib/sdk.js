@@ -1,6 +1,7 @@
 'use strict';
 
 require('./browser');
+const { watched } = require('./parity');
 const { Recorder } = require('./recorder');
 
 // The releases before agora-chat 1.4.0 and easemob-websdk 4.8 speak through SockJS, which wants an http address. Their
@@ -26,7 +27,7 @@ class Client extends Recorder {
     super();
     this.oldRelease = SOCKJS.has(sdk);
     this.sdk = load(sdk);
-    this.conn = new this.sdk.connection({
+    const conn = new this.sdk.connection({
       appKey,
       isHttpDNS: false,
       apiUrl: base,
@@ -35,6 +36,7 @@ class Client extends Recorder {
       deviceId: device,
       ...options,
     });
+    this.conn = sdk === 'agora-chat' ? watched(conn) : conn;
     const anyEvent = { get: (_, name) => name.startsWith('on') && ((data) => this.add(name, data)) };
     this.conn.addEventHandler('recorder', new Proxy({}, anyEvent));
   }
