@@ -131,8 +131,8 @@ func newWorld(t *testing.T) *world {
 	w := &world{T: t, hooks: &hookedStore{Store: s}, clock: clock.New(), online: map[int64]*sink{}}
 	w.hub = delivery.NewHub(s, w.clock, log)
 	w.bus = bus.NewLocal(func(subject bus.Subject, data []byte) {
-		if subject.Kind == bus.KindUser {
-			w.hub.Handle(subject.ID, data)
+		if subject.Kind != bus.KindAll {
+			w.hub.Handle(subject, data)
 		} else if w.Service != nil {
 			w.Heard(data)
 		}

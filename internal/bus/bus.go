@@ -5,7 +5,10 @@
 // Whatever must arrive stands in the store, and who listens must be able to see that something is missing.
 package bus
 
-import "errors"
+import (
+	"context"
+	"errors"
+)
 
 // ErrClosed is returned by all methods of a bus that has been closed, except for Close itself.
 var ErrClosed = errors.New("bus closed")
@@ -15,6 +18,7 @@ type Kind byte
 
 const (
 	KindUser Kind = 'u' // what concerns one user; ID is the user's number
+	KindMuc  Kind = 'm' // what concerns a group, chatroom or thread; ID is its number
 	KindAll  Kind = 'a' // every node hears it; ID is 0
 )
 
@@ -23,6 +27,9 @@ var All = Subject{Kind: KindAll}
 
 // User returns the subject of what concerns one user.
 func User(id int64) Subject { return Subject{Kind: KindUser, ID: id} }
+
+// Muc returns the subject of what concerns a group, chatroom or thread.
+func Muc(id int64) Subject { return Subject{Kind: KindMuc, ID: id} }
 
 // Subject is an address on the bus. It is made of numbers: names may hold characters that a bus gives a meaning to.
 type Subject struct {
@@ -48,6 +55,9 @@ type Bus interface {
 	// Unsubscribe ends a subscription; it is no error if there is none. A message that was under way may still arrive.
 	// KindAll stays subscribed.
 	Unsubscribe(subject Subject) error
+	// Settle returns when the subscriptions that were made before hold: what other nodes publish from then on is heard.
+	// Without an error only that much is promised, since whatever is published may be lost.
+	Settle(ctx context.Context) error
 	// Close ends all subscriptions. A message that was under way may still arrive. Closing twice is no error; closing
 	// within the handler is one.
 	Close() error

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"context"
 	"sync"
 	"sync/atomic"
 )
@@ -81,6 +82,14 @@ func (l *Local) Unsubscribe(subject Subject) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.set, subject)
+	return nil
+}
+
+// Settle has nothing to wait for.
+func (l *Local) Settle(context.Context) error {
+	if l.closed.Load() {
+		return ErrClosed
+	}
 	return nil
 }
 

@@ -109,24 +109,28 @@ func DialNATS(ctx context.Context, url string, handler Handler, reconnected func
 }
 
 const (
-	subjectAll   = "stoa.all"
-	userSubjects = "stoa.u."
+	subjectAll    = "stoa.all"
+	subjectPrefix = "stoa." // then the kind, a dot and the number
 )
 
 func subjectName(s Subject) string {
 	if s.Kind == KindAll {
 		return subjectAll
 	}
-	return userSubjects + strconv.FormatInt(s.ID, 10)
+	name := append(make([]byte, 0, len(subjectPrefix)+22), subjectPrefix...)
+	return string(strconv.AppendInt(append(name, byte(s.Kind), '.'), s.ID, 10))
 }
 
 func parseSubject(name string) (Subject, bool) {
 	if name == subjectAll {
 		return All, true
 	}
-	number, ok := strings.CutPrefix(name, userSubjects)
-	id, err := strconv.ParseInt(number, 10, 64)
-	return User(id), ok && err == nil
+	rest, ok := strings.CutPrefix(name, subjectPrefix)
+	if !ok || len(rest) < 3 || rest[1] != '.' {
+		return Subject{}, false
+	}
+	id, err := strconv.ParseInt(rest[2:], 10, 64)
+	return Subject{Kind: Kind(rest[0]), ID: id}, err == nil
 }
 
 // dispatch calls the handler for what other nodes have published.
@@ -202,6 +206,20 @@ func (n *NATS) Unsubscribe(subject Subject) error {
 	n.dropped += drops(s)
 	if err := s.Unsubscribe(); err != nil {
 		return fmt.Errorf("unsubscribe: %w", err)
+	}
+	return nil
+}
+
+// Settle waits for the server's word that it has our subscriptions. Where servers form a cluster, the others may need
+// some moments more. It gives up after two seconds.
+func (n *NATS) Settle(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	switch err := n.conn.FlushWithContext(ctx); {
+	case errors.Is(err, nats.ErrConnectionClosed):
+		return ErrClosed
+	case err != nil:
+		return fmt.Errorf("settle: %w", err)
 	}
 	return nil
 }

@@ -39,11 +39,7 @@ func newWorld(t *testing.T) *world {
 	w.store, err = sqlite.Open(t.Context(), t.TempDir(), log)
 	w.must(err)
 	hub := delivery.NewHub(w.store, k, log)
-	b := bus.NewLocal(func(subject bus.Subject, data []byte) {
-		if subject.Kind == bus.KindUser {
-			hub.Handle(subject.ID, data)
-		}
-	})
+	b := bus.NewLocal(hub.Handle)
 	d := delivery.New(hub, w.store, b, delivery.NewIDs(0, 0), k, delivery.NewMetrics(prometheus.NewRegistry()), log)
 	accounts, err := account.New(t.Context(), w.store, d, b, k, 0, log)
 	w.must(err)

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/stoa-chat/stoa/internal/bus"
 )
 
 func TestEventsComeBackAsTheyWere(t *testing.T) {
@@ -64,5 +66,5 @@ func FuzzHandle(f *testing.F) {
 	if _, err := s.Unread(w.Context()); err != nil {
 		f.Fatal(err)
 	}
-	f.Fuzz(func(t *testing.T, event []byte) { w.hub.Handle(1, event) })
+	f.Fuzz(func(t *testing.T, event []byte) { w.hub.Handle(bus.User(1), event) })
 }

@@ -136,11 +136,12 @@ func (h *Hub) remove(s *Session) {
 	shard.users[s.User] = rest
 }
 
-// Handle takes what arrives on a user's subject. Flush is to be called after one or several.
-func (h *Hub) Handle(user int64, event []byte) {
-	if len(event) == 0 {
+// Handle takes what arrives on the bus for users. Flush is to be called after one or several.
+func (h *Hub) Handle(subject bus.Subject, event []byte) {
+	if len(event) == 0 || subject.Kind != bus.KindUser {
 		return
 	}
+	user := subject.ID
 	sessions := h.of(user)
 	if len(sessions) == 0 {
 		return

@@ -315,8 +315,9 @@ func TestHandleOutlivesNonsense(t *testing.T) {
 	w := newWorld(t)
 	_, out := w.ready(1, 10, 1)
 	for _, event := range [][]byte{nil, {}, {'e'}, {'p', 1}, {'k'}, {'l'}, {'?', 1, 2, 3}} {
-		w.hub.Handle(1, event)
-		w.hub.Handle(99, event)
+		w.hub.Handle(bus.User(1), event)
+		w.hub.Handle(bus.User(99), event)
+		w.hub.Handle(bus.All, event)
 	}
 	out.gets(t, "nonsense")
 }

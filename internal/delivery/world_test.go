@@ -128,7 +128,7 @@ func newWorld(t testing.TB) *world {
 	}
 	w := &world{TB: t, store: &brokenStore{Store: s}, clock: clock.New()}
 	w.hub = NewHub(w.store, w.clock, log)
-	w.bus = &recordedBus{subscribed: map[bus.Subject]int{}, Bus: bus.NewLocal(func(subject bus.Subject, data []byte) { w.hub.Handle(subject.ID, data) })}
+	w.bus = &recordedBus{subscribed: map[bus.Subject]int{}, Bus: bus.NewLocal(w.hub.Handle)}
 	w.service = New(w.hub, w.store, w.bus, NewIDs(0, 0), w.clock, NewMetrics(prometheus.NewRegistry()), log)
 	t.Cleanup(func() {
 		w.service.Close()

@@ -179,8 +179,8 @@ func newWorld(t *testing.T) *world {
 	w.store, w.stores = s, &heldStore{Store: s}
 	w.hub = delivery.NewHub(w.stores, w.clock, log)
 	w.bus = &wildBus{Bus: bus.NewLocal(func(subject bus.Subject, data []byte) {
-		if subject.Kind == bus.KindUser {
-			w.hub.Handle(subject.ID, data)
+		if subject.Kind != bus.KindAll {
+			w.hub.Handle(subject, data)
 		} else if w.accounts != nil {
 			w.accounts.Heard(data)
 		}

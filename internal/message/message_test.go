@@ -83,11 +83,7 @@ func newWorld(t *testing.T) *world {
 	w.store = &brokenStore{Store: s}
 	c := clock.New()
 	w.hub = delivery.NewHub(w.store, c, log)
-	b := bus.NewLocal(func(subject bus.Subject, data []byte) {
-		if subject.Kind == bus.KindUser {
-			w.hub.Handle(subject.ID, data)
-		}
-	})
+	b := bus.NewLocal(w.hub.Handle)
 	w.delivery = delivery.New(w.hub, w.store, b, delivery.NewIDs(0, 0), c, delivery.NewMetrics(prometheus.NewRegistry()), log)
 	w.accounts, err = account.New(t.Context(), w.store, w.delivery, b, c, 0, log)
 	w.must(err)

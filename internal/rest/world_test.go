@@ -72,8 +72,8 @@ func newWorld(t *testing.T) *world {
 	w.must(err)
 	w.hub = delivery.NewHub(s, w.clock, log)
 	b := bus.NewLocal(func(subject bus.Subject, data []byte) {
-		if subject.Kind == bus.KindUser {
-			w.hub.Handle(subject.ID, data)
+		if subject.Kind != bus.KindAll {
+			w.hub.Handle(subject, data)
 		} else if w.contacts != nil {
 			w.accounts.Heard(data)
 			w.contacts.Heard(data)

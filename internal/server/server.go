@@ -145,18 +145,17 @@ func (s *Server) openBus(ctx context.Context) (bus.Bus, error) {
 
 // heard takes what arrives on the bus.
 func (s *Server) heard(subject bus.Subject, data []byte) {
-	switch subject.Kind {
-	case bus.KindUser:
-		s.hub.Handle(subject.ID, data)
-	case bus.KindAll:
-		// The node may hear others before it is ready itself; it has nothing cached then.
-		if !s.listening.Load() {
-			return
-		}
-		s.contacts.Heard(data)
-		if s.accounts.Heard(data) && s.stopped.Err() == nil {
-			s.work.Go(s.reloadApps)
-		}
+	if subject.Kind != bus.KindAll {
+		s.hub.Handle(subject, data)
+		return
+	}
+	// The node may hear others before it is ready itself; it has nothing cached then.
+	if !s.listening.Load() {
+		return
+	}
+	s.contacts.Heard(data)
+	if s.accounts.Heard(data) && s.stopped.Err() == nil {
+		s.work.Go(s.reloadApps)
 	}
 }
 

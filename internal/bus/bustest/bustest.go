@@ -3,6 +3,7 @@ package bustest
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -123,6 +124,17 @@ var nodeTests = []test{
 		}
 		n.expect(message{bus.User(1), "a"}, message{bus.User(2), "b"})
 	}},
+	{"a user and a group of one number are two subjects", func(t *testing.T, join Join) {
+		n := newNode(t, join)
+		n.subscribe(bus.Muc(1))
+		n.publish(bus.User(1), "for the user")
+		n.publish(bus.Muc(1), "for the group")
+		n.subscribe(bus.User(1))
+		n.unsubscribe(bus.Muc(1))
+		n.publish(bus.Muc(1), "for the group")
+		n.publish(bus.User(1), "for the user")
+		n.expect(message{bus.Muc(1), "for the group"}, message{bus.User(1), "for the user"})
+	}},
 	{"every node hears what is for all, and cannot help it", func(t *testing.T, join Join) {
 		n := newNode(t, join)
 		n.publish(bus.All, "a")
@@ -215,7 +227,7 @@ var nodeTests = []test{
 		}
 		for name, err := range map[string]error{
 			"publish": n.Publish(bus.User(1), nil), "subscribe": n.Subscribe(bus.User(2)),
-			"unsubscribe": n.Unsubscribe(bus.User(1)), "publish to all": n.Publish(bus.All, nil),
+			"unsubscribe": n.Unsubscribe(bus.User(1)), "publish to all": n.Publish(bus.All, nil), "settle": n.Settle(t.Context()),
 		} {
 			if !errors.Is(err, bus.ErrClosed) {
 				t.Errorf("%s: error is %v, want ErrClosed", name, err)
@@ -251,6 +263,20 @@ var nodesTests = []test{
 			b.expect(message{bus.All, "ready"})
 			a.publish(bus.User(id), "x")
 			b.expect(message{bus.User(id), "x"})
+		}
+	}},
+	{"a subscription holds once it has settled", func(t *testing.T, join Join) {
+		a, b := newNode(t, join), newNode(t, join)
+		for id := range int64(200) {
+			b.subscribe(bus.Muc(id))
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			err := b.Settle(ctx)
+			cancel()
+			if err != nil {
+				t.Fatal(err)
+			}
+			a.publish(bus.Muc(id), "x")
+			b.expect(message{bus.Muc(id), "x"})
 		}
 	}},
 	{"what is unsubscribed does not come any more", func(t *testing.T, join Join) {
