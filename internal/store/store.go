@@ -16,6 +16,8 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrExists is returned when a row with that unique name is there already.
 	ErrExists = errors.New("already exists")
+	// ErrConflict is the result of a Draft whose Amend names a version that the entry no longer has.
+	ErrConflict = errors.New("changed meanwhile")
 	// ErrLeaseLost is returned by RenewNode when the node's number has been given to another node.
 	ErrLeaseLost = errors.New("node lease lost")
 )
@@ -170,6 +172,7 @@ type Kind uint8
 const (
 	KindUser Kind = 1 // the notices of user A
 	KindPair Kind = 2 // the conversation of users A and B, A ≤ B
+	KindMuc  Kind = 3 // the conversation of the group, chatroom or thread A
 )
 
 // Key names a timeline.
@@ -190,9 +193,15 @@ func PairKey(app, a, b int64) Key {
 // UserKey names a user's own timeline.
 func UserKey(app, user int64) Key { return Key{App: app, Kind: KindUser, A: user} }
 
-// Readers returns the users who read the timeline.
+// MucKey names the conversation of a group, chatroom or thread.
+func MucKey(app, muc int64) Key { return Key{App: app, Kind: KindMuc, A: muc} }
+
+// Readers returns the users who read the timeline. Of a KindMuc it returns none: those are its members.
 func (k Key) Readers() []int64 {
-	if k.Kind == KindPair && k.A != k.B {
+	switch {
+	case k.Kind == KindMuc:
+		return nil
+	case k.Kind == KindPair && k.A != k.B:
 		return []int64{k.A, k.B}
 	}
 	return []int64{k.A}
@@ -206,6 +215,10 @@ type Draft struct {
 	Sender   int64  // user; 0: the server
 	Device   int64  // the sender's device; 0: none
 	ClientID uint64 // the client's id for it; 0: never a repetition
+	Content  Content
+	Ref      int64 // the entry of the same timeline that this one is about; 0: none
+	Audience Audience
+	Amend    *Amend // an earlier entry to change in the same commit; nil: none
 	Meta     []byte // opaque here: msync.AppendMeta's form
 }
 
@@ -218,45 +231,7 @@ type Appended struct {
 	// Repeated: the same sender, device, client id, timeline and content was there already. The other fields are those
 	// of the first copy, and nothing was written.
 	Repeated bool
-	Err      error // this draft failed; others of the batch may have succeeded
-}
-
-// Entry is what a timeline holds.
-type Entry struct {
-	Seq      int64
-	ID       int64
-	Time     int64
-	Sender   int64
-	Device   int64
-	ClientID uint64
-	Meta     []byte
-}
-
-// Position is how far a device has come in a timeline.
-type Position struct {
-	Timeline int64
-	Head     int64 // the last entry's sequence number
-	Cursor   int64 // the last one that the device has acknowledged
-}
-
-// Cursor is a position to save.
-type Cursor struct {
-	User, Device, Timeline, Seq int64
-}
-
-// Timelines keeps ordered logs and how far each device has read them.
-type Timelines interface {
-	// Append makes the drafts durable in one go, in order, and returns one result for each. Timelines that do not exist
-	// yet are made, with a subscription for each reader. A repetition is recognised for a day, by the times of the two
-	// drafts. An error tells that nothing was written, unless the database was lost in the middle of the commit and stayed
-	// away: then it may have been.
-	Append(ctx context.Context, drafts []Draft) ([]Appended, error)
-	// ReadTimeline returns the entries after a sequence number, in order: at most limit, and no more once they hold
-	// maxBytes (but at least one).
-	ReadTimeline(ctx context.Context, timeline, after int64, limit, maxBytes int) ([]Entry, error)
-	// Positions returns the device's position in every timeline that the user reads, in order of the timelines.
-	Positions(ctx context.Context, user, device int64) ([]Position, error)
-	// SaveCursors moves cursors forward; one that is further already stays. It need not wait for the disk: after a crash
-	// the last entries come again.
-	SaveCursors(ctx context.Context, cursors []Cursor) error
+	// Err tells that this draft failed; others of the batch may have succeeded. ErrConflict and ErrNotFound are about what
+	// it should amend.
+	Err error
 }

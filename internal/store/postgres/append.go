@@ -202,7 +202,7 @@ func (s *Store) persist(items []*item) error {
 
 // outage reports whether an error is the database's or the network's fault, and not that of a draft.
 func outage(err error) bool {
-	if err == nil {
+	if err == nil || errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrNotFound) {
 		return false
 	}
 	var engine *pgconn.PgError
@@ -225,11 +225,15 @@ type transaction struct {
 	made      map[store.Key]int64 // those made in this transaction
 	heads     map[int64]int64
 	first     map[int]store.Appended // by index in items: the entry that it repeats
+	versions  map[place]int          // of the entries that are to be amended; none of one that is recalled
 	fresh     []*item                // the others, with a number each
 
 	// The last attempt has asked for its commit and never heard what became of it.
 	uncertain bool
 }
+
+// place is where an entry stands.
+type place struct{ timeline, seq int64 }
 
 // run makes one attempt.
 func (t *transaction) run() error {
@@ -268,6 +272,7 @@ func (t *transaction) attempt(ctx context.Context, conn *pgxpool.Conn) error {
 			last.Timeline, last.Seq, last.ID).QueryRow(func(row pgx.Row) error { return row.Scan(&committed) })
 	}
 	t.findRepetitions(begin)
+	t.findVersions(begin)
 	if err := conn.SendBatch(ctx, begin).Close(); err != nil {
 		return fmt.Errorf("lock timelines: %w", err)
 	}
@@ -432,7 +437,7 @@ func (t *transaction) findRepetitions(batch *pgx.Batch) {
 		FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bytea[])
 			AS d (i, sender, device, client_id, timeline, since, sum)
 		JOIN entry e ON e.sender = d.sender AND e.device = d.device AND e.client_id = d.client_id AND e.client_id <> 0
-			AND e.time > d.since AND e.timeline = d.timeline AND sha256(e.meta) = d.sum
+			AND e.time > d.since AND e.timeline = d.timeline AND coalesce(e.digest, sha256(e.meta)) = d.sum
 		ORDER BY d.i, e.seq DESC`,
 		indexes, senders, devices, clientIDs, timelines, sinces, sums).
 		Query(func(rows pgx.Rows) error {
@@ -440,6 +445,32 @@ func (t *transaction) findRepetitions(batch *pgx.Batch) {
 			first := store.Appended{Repeated: true}
 			_, err := pgx.ForEachRow(rows, []any{&i, &first.Timeline, &first.Seq, &first.ID, &first.Time}, func() error {
 				t.first[i] = first // the last one stays, which is the oldest
+				return nil
+			})
+			return err
+		})
+}
+
+// findVersions reads the versions of the entries that drafts amend. Who has the lock of the timeline may change them.
+func (t *transaction) findVersions(batch *pgx.Batch) {
+	t.versions = make(map[place]int)
+	var timelines, seqs []int64
+	for _, it := range t.items {
+		if it.Amend != nil {
+			timelines, seqs = append(timelines, t.timelines[it.Key]), append(seqs, it.Amend.Seq)
+		}
+	}
+	if len(seqs) == 0 {
+		return
+	}
+	batch.Queue(`
+		SELECT e.timeline, e.seq, e.version FROM unnest($1::bigint[], $2::bigint[]) AS a (timeline, seq)
+		JOIN entry e USING (timeline, seq) WHERE NOT e.recalled`, timelines, seqs).
+		Query(func(rows pgx.Rows) error {
+			var at place
+			var version int
+			_, err := pgx.ForEachRow(rows, []any{&at.timeline, &at.seq, &version}, func() error {
+				t.versions[at] = version
 				return nil
 			})
 			return err
@@ -474,6 +505,20 @@ func (t *transaction) number() error {
 			}
 			seen[id] = it
 		}
+		if a := it.Amend; a != nil {
+			at := place{timeline, a.Seq}
+			version, ok := t.versions[at]
+			if !ok {
+				it.result = store.Appended{Err: store.ErrNotFound}
+				continue
+			} else if version != a.Version {
+				it.result = store.Appended{Err: store.ErrConflict}
+				continue
+			}
+			if t.versions[at]++; a.Recall {
+				delete(t.versions, at)
+			}
+		}
 		t.heads[timeline] = head + 1
 		it.result = store.Appended{Timeline: timeline, Seq: head + 1, ID: it.ID, Time: it.Time}
 		t.fresh = append(t.fresh, it)
@@ -489,15 +534,29 @@ func (t *transaction) insert(batch *pgx.Batch) {
 	n := len(t.fresh)
 	timelines, seqs, ids, times := make([]int64, n), make([]int64, n), make([]int64, n), make([]int64, n)
 	senders, devices, clientIDs, metas := make([]int64, n), make([]int64, n), make([]int64, n), make([][]byte, n)
+	contents, refs, audiences := make([]int16, n), make([]int64, n), make([][]byte, n)
 	for i, it := range t.fresh {
 		timelines[i], seqs[i], ids[i], times[i] = it.result.Timeline, it.result.Seq, it.ID, it.Time
 		senders[i], devices[i], clientIDs[i], metas[i] = it.Sender, it.Device, int64(it.ClientID), some(it.Meta)
+		contents[i], refs[i], audiences[i] = int16(it.Content), it.Ref, store.AppendAudience(nil, it.Audience)
 	}
 	batch.Queue(`
-		INSERT INTO entry (timeline, seq, id, time, sender, device, client_id, meta)
+		INSERT INTO entry (timeline, seq, id, time, sender, device, client_id, meta, content, ref, audience)
 		SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
-			$7::bigint[], $8::bytea[])`,
-		timelines, seqs, ids, times, senders, devices, clientIDs, metas)
+			$7::bigint[], $8::bytea[], $9::smallint[], $10::bigint[], $11::bytea[])`,
+		timelines, seqs, ids, times, senders, devices, clientIDs, metas, contents, refs, audiences)
+	for _, it := range t.fresh {
+		if a := it.Amend; a != nil {
+			meta := some(a.Meta)
+			if a.Recall {
+				meta = []byte{}
+			}
+			batch.Queue(`
+				UPDATE entry SET version = $3, recalled = $4, digest = coalesce(digest, sha256(meta)), meta = $5
+				WHERE timeline = $1 AND seq = $2`,
+				it.result.Timeline, a.Seq, a.Version+1, a.Recall, meta)
+		}
+	}
 	batch.Queue(`
 		UPDATE timeline t SET head = n.head
 		FROM (SELECT timeline, max(seq) AS head FROM unnest($1::bigint[], $2::bigint[]) AS e (timeline, seq) GROUP BY timeline) n

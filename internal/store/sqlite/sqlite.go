@@ -185,7 +185,7 @@ func (s *Store) shut() error {
 
 // readStatements are the prepared reads of the message and login paths.
 type readStatements struct {
-	user, relation, entries, byPosition, positions *sql.Stmt
+	user, relation, entries, byPosition, positions, nearest *sql.Stmt
 }
 
 func (r *readStatements) prepare(ctx context.Context, db *sql.DB) error {
@@ -194,12 +194,11 @@ func (r *readStatements) prepare(ctx context.Context, db *sql.DB) error {
 		&r.relation: `SELECT EXISTS (SELECT 1 FROM contact WHERE user = ?1 AND peer = ?2),
 			EXISTS (SELECT 1 FROM block WHERE user = ?1 AND peer = ?2),
 			EXISTS (SELECT 1 FROM invitation WHERE user = ?1 AND peer = ?2)`,
-		&r.entries: `SELECT i.seq, e.id, e.time, e.sender, e.device, e.client, e.meta
-			FROM entry_index i JOIN entry e ON e.pos = i.pos
+		&r.entries: "SELECT " + entryColumns + ` FROM entry_index i JOIN entry e ON e.pos = i.pos
 			WHERE i.timeline = ? AND i.seq > ? ORDER BY i.seq LIMIT ?`,
-		&r.byPosition: `SELECT seq, id, time, sender, device, client, meta
-			FROM entry WHERE pos IN (SELECT value FROM json_each(?)) ORDER BY pos`,
-		&r.positions: `SELECT s.timeline, t.head, COALESCE(c.seq, s.start)
+		&r.byPosition: "SELECT " + entryColumns + " FROM entry e WHERE e.pos IN (SELECT value FROM json_each(?)) ORDER BY e.pos",
+		&r.nearest:    "SELECT pos, id FROM entry WHERE pos >= ? ORDER BY pos LIMIT 1",
+		&r.positions: `SELECT s.timeline, t.kind, t.a, t.head, s.until, MAX(COALESCE(c.seq, 0), s.start)
 			FROM subscription s JOIN timeline t ON t.id = s.timeline
 			LEFT JOIN cursor c ON c.user = s.user AND c.device = ? AND c.timeline = s.timeline
 			WHERE s.user = ? ORDER BY s.timeline`,

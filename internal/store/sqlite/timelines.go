@@ -3,8 +3,8 @@ package sqlite
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -23,6 +23,7 @@ const (
 	sliceSize      = 512  // index rows in one commit
 	cacheSize      = 200_000
 	repetitionLife = 24 * time.Hour
+	lasting        = math.MaxInt64 // subscription.until of one that has not ended
 )
 
 // timelines is touched by the writer's goroutine, and read by others under mu. The writer's own changes become visible
@@ -53,7 +54,10 @@ type sentKey struct {
 
 type tailEntry struct {
 	timeline, seq, pos int64
+	id, ref            int64
 	sent               sentKey
+	content            store.Content
+	directed           bool
 }
 
 // generation is a part of the tail.
@@ -90,7 +94,9 @@ func (s *Store) recover(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	rows, err := s.writer.conn.QueryContext(ctx, "SELECT pos, timeline, seq, sender, device, client FROM entry WHERE pos > ? ORDER BY pos", indexed)
+	rows, err := s.writer.conn.QueryContext(ctx, `
+		SELECT pos, timeline, seq, id, ref, sender, device, client, content, audience IS NOT NULL
+		FROM entry WHERE pos > ? ORDER BY pos`, indexed)
 	if err != nil {
 		return err
 	}
@@ -98,7 +104,8 @@ func (s *Store) recover(ctx context.Context) error {
 	for rows.Next() {
 		var e tailEntry
 		var client int64
-		if err := rows.Scan(&e.pos, &e.timeline, &e.seq, &e.sent.user, &e.sent.device, &client); err != nil {
+		if err := rows.Scan(&e.pos, &e.timeline, &e.seq, &e.id, &e.ref, &e.sent.user, &e.sent.device, &client,
+			&e.content, &e.directed); err != nil {
 			return err
 		}
 		e.sent.client = uint64(client)
@@ -144,8 +151,18 @@ func (s *Store) append(a *appendRequest) error {
 		if err != nil {
 			return err
 		}
-		e := tailEntry{timeline: line, seq: head + 1, pos: t.next, sent: sentKey{sender{d.Sender, d.Device}, d.ClientID}}
-		if _, err := st.insertEntry.Exec(e.pos, line, e.seq, d.ID, d.Time, d.Sender, d.Device, int64(d.ClientID), notNull(d.Meta)); err != nil {
+		if d.Amend != nil {
+			if err := s.amend(line, d.Amend); errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrNotFound) {
+				*r = store.Appended{Err: err}
+				continue
+			} else if err != nil {
+				return err
+			}
+		}
+		e := tailEntry{timeline: line, seq: head + 1, pos: t.next, id: d.ID, ref: d.Ref,
+			sent: sentKey{sender{d.Sender, d.Device}, d.ClientID}, content: d.Content, directed: !d.Audience.All()}
+		if _, err := st.insertEntry.Exec(e.pos, line, e.seq, d.ID, d.Time, d.Sender, d.Device, int64(d.ClientID),
+			d.Content, d.Ref, store.AppendAudience(nil, d.Audience), notNull(d.Meta)); err != nil {
 			return err
 		}
 		t.next++
@@ -168,6 +185,60 @@ func notNull(b []byte) []byte {
 	return b
 }
 
+// subscribe lets users read a timeline from its head on, within a job.
+func (s *Store) subscribe(key store.Key, users []int64) (store.Timeline, error) {
+	line, err := s.lineOf(key)
+	if err != nil {
+		return store.Timeline{}, fmt.Errorf("find timeline: %w", err)
+	}
+	head, err := s.headOf(line)
+	if err != nil {
+		return store.Timeline{}, err
+	}
+	for _, user := range users {
+		if _, err := s.writer.statements.insertSubscription.Exec(user, line, head, lasting); err != nil {
+			return store.Timeline{}, fmt.Errorf("subscribe: %w", err)
+		}
+	}
+	return store.Timeline{ID: line, Key: key, Head: head}, nil
+}
+
+// unsubscribe ends the users' right to read a timeline at its head, within a job.
+func (s *Store) unsubscribe(key store.Key, users []int64) (store.Timeline, error) {
+	var line, head int64
+	if err := s.writer.statements.findTimeline.QueryRow(key.App, key.Kind, key.A, key.B).Scan(&line, &head); err != nil {
+		return store.Timeline{}, fmt.Errorf("find timeline: %w", err)
+	}
+	head, err := s.headOf(line)
+	if err != nil {
+		return store.Timeline{}, err
+	}
+	for _, user := range users {
+		if _, err := s.writer.statements.unsubscribe.Exec(head, user, line, lasting); err != nil {
+			return store.Timeline{}, fmt.Errorf("unsubscribe: %w", err)
+		}
+	}
+	return store.Timeline{ID: line, Key: key, Head: head}, nil
+}
+
+// Subscribe implements store.Timelines.
+func (s *Store) Subscribe(ctx context.Context, key store.Key, users []int64) (t store.Timeline, err error) {
+	err = s.do(ctx, func(*sql.Conn) error {
+		t, err = s.subscribe(key, users)
+		return err
+	})
+	return t, err
+}
+
+// Unsubscribe implements store.Timelines.
+func (s *Store) Unsubscribe(ctx context.Context, key store.Key, users []int64) (t store.Timeline, err error) {
+	err = s.do(ctx, func(*sql.Conn) error {
+		t, err = s.unsubscribe(key, users)
+		return err
+	})
+	return t, err
+}
+
 // lineOf finds the timeline or makes it.
 func (s *Store) lineOf(key store.Key) (int64, error) {
 	t, st := &s.timeline, &s.writer.statements
@@ -185,7 +256,7 @@ func (s *Store) lineOf(key store.Key) (int64, error) {
 			return 0, err
 		}
 		for _, user := range key.Readers() {
-			if _, err := st.insertSubscription.Exec(user, line, 0); err != nil {
+			if _, err := st.insertSubscription.Exec(user, line, 0, lasting); err != nil {
 				return 0, err
 			}
 		}
@@ -273,21 +344,80 @@ func (s *Store) repeated(d *store.Draft, line int64) (*store.Appended, error) {
 		return nil, err
 	}
 	for _, pos := range candidates {
-		var first store.Appended
-		var meta []byte
-		if err := st.entryAt.QueryRow(pos).Scan(&first.Timeline, &first.Seq, &first.ID, &first.Time, &meta); err != nil {
-			if errors.Is(err, sql.ErrNoRows) {
-				continue
-			}
+		first, err := s.entryAt(pos)
+		if errors.Is(err, sql.ErrNoRows) {
+			continue
+		} else if err != nil {
 			return nil, err
 		}
 		recent := time.Duration(d.Time-first.Time)*time.Millisecond < repetitionLife
-		if first.Timeline == line && recent && bytes.Equal(meta, d.Meta) {
-			first.Repeated = true
-			return &first, nil
+		if first.Timeline == line && recent && first.began(d.Meta) {
+			return &store.Appended{Timeline: line, Seq: first.Seq, ID: first.ID, Time: first.Time, Repeated: true}, nil
 		}
 	}
 	return nil, nil
+}
+
+// stored is an entry as the writer needs it.
+type stored struct {
+	store.Found
+	digest []byte
+}
+
+// entryAt reads an entry within the transaction.
+func (s *Store) entryAt(pos int64) (e stored, err error) {
+	err = s.writer.statements.entryAt.QueryRow(pos).Scan(&e.Timeline, &e.Seq, &e.ID, &e.Time, &e.Version, &e.Recalled, &e.digest, &e.Meta)
+	return e, err
+}
+
+// began reports whether the entry's first content was this.
+func (e *stored) began(meta []byte) bool {
+	if e.digest == nil {
+		return bytes.Equal(e.Meta, meta)
+	}
+	sum := sha256.Sum256(meta)
+	return bytes.Equal(e.digest, sum[:])
+}
+
+// amend changes an entry within the transaction.
+func (s *Store) amend(line int64, a *store.Amend) error {
+	pos, err := s.posOf(line, a.Seq)
+	if errors.Is(err, sql.ErrNoRows) {
+		return store.ErrNotFound
+	} else if err != nil {
+		return err
+	}
+	e, err := s.entryAt(pos)
+	switch {
+	case err != nil:
+		return err
+	case e.Recalled:
+		return store.ErrNotFound
+	case e.Version != a.Version:
+		return store.ErrConflict
+	}
+	meta := notNull(a.Meta)
+	if a.Recall {
+		meta = []byte{}
+	}
+	sum := sha256.Sum256(e.Meta)
+	_, err = s.writer.statements.amend.Exec(pos, e.Version+1, a.Recall, sum[:], meta)
+	return err
+}
+
+// posOf finds an entry from within the transaction; sql.ErrNoRows.
+func (s *Store) posOf(line, seq int64) (pos int64, err error) {
+	t := &s.timeline
+	for _, e := range t.staged {
+		if e.timeline == line && e.seq == seq {
+			return e.pos, nil
+		}
+	}
+	if e := t.tail(line, seq-1, 1); len(e) > 0 && e[0].seq == seq {
+		return e[0].pos, nil
+	}
+	err = s.writer.conn.QueryRowContext(context.Background(), "SELECT pos FROM entry_index WHERE timeline = ? AND seq = ?", line, seq).Scan(&pos)
+	return pos, err
 }
 
 // publish shows the readers what has been committed.
@@ -306,15 +436,21 @@ func (t *timelines) publish() {
 	clear(t.rising)
 }
 
-// abandon forgets what was not committed.
-func (t *timelines) abandon() {
-	for _, key := range t.made {
+// unmake forgets the timelines that the commit under way has made after the first n: their job was undone.
+func (t *timelines) unmake(n int) {
+	for _, key := range t.made[n:] {
 		delete(t.known, key)
 	}
+	t.made = t.made[:n]
+}
+
+// abandon forgets what was not committed.
+func (t *timelines) abandon() {
+	t.unmake(0)
 	t.next -= int64(len(t.staged))
 	clear(t.highest)
 	clear(t.rising)
-	t.made, t.staged = t.made[:0], t.staged[:0]
+	t.staged = t.staged[:0]
 }
 
 // mustIndex reports whether the writer has indexing to do although nobody waits for a commit.
@@ -344,7 +480,7 @@ func (s *Store) indexSlice(stopping bool) (func(), error) {
 	slice := t.queue[:min(sliceSize, len(t.queue))]
 	rest := t.queue[len(slice):]
 	for i, e := range slice {
-		if _, err := st.insertIndex.Exec(e.timeline, e.seq, e.pos); err != nil {
+		if _, err := st.insertIndex.Exec(e.timeline, e.seq, e.pos, e.sent.user, e.content, e.ref, e.directed); err != nil {
 			return nil, err
 		}
 		if e.sent.client != 0 {
@@ -410,131 +546,4 @@ func (s *Store) forgetSent() error {
 	t.sweep = time.Time{} // there may be more: go on with the next commit
 	_, err = s.writer.conn.ExecContext(ctx, setMark, "forgotten", last)
 	return err
-}
-
-// ReadTimeline implements store.Timelines.
-func (s *Store) ReadTimeline(ctx context.Context, timeline, after int64, limit, maxBytes int) ([]store.Entry, error) {
-	// The tail first: what moves from the tail to the index meanwhile is then in both, and not in neither.
-	positions := s.timeline.tail(timeline, after, limit)
-	var entries []store.Entry
-	if len(positions) == 0 || positions[0].seq > after+1 {
-		rows, err := s.read.entries.QueryContext(ctx, timeline, after, limit)
-		if err != nil {
-			return nil, fmt.Errorf("read timeline: %w", err)
-		}
-		if entries, err = scanEntries(rows, maxBytes); err != nil {
-			return nil, err
-		}
-		last := after
-		if len(entries) > 0 {
-			last = entries[len(entries)-1].Seq
-		}
-		positions = slices.DeleteFunc(positions, func(e tailEntry) bool { return e.seq <= last })
-		if len(entries) >= limit || len(positions) == 0 || full(entries, maxBytes) {
-			return entries, nil
-		}
-		positions = positions[:min(len(positions), limit-len(entries))]
-	}
-	wanted := make([]int64, len(positions))
-	for i, e := range positions {
-		wanted[i] = e.pos
-	}
-	list, err := json.Marshal(wanted)
-	if err != nil {
-		return nil, err
-	}
-	rows, err := s.read.byPosition.QueryContext(ctx, string(list))
-	if err != nil {
-		return nil, fmt.Errorf("read timeline: %w", err)
-	}
-	rest, err := scanEntries(rows, maxBytes-size(entries))
-	return append(entries, rest...), err
-}
-
-func size(entries []store.Entry) (n int) {
-	for _, e := range entries {
-		n += len(e.Meta)
-	}
-	return n
-}
-
-func full(entries []store.Entry, maxBytes int) bool {
-	return len(entries) > 0 && size(entries) >= maxBytes
-}
-
-func scanEntries(rows *sql.Rows, maxBytes int) ([]store.Entry, error) {
-	defer rows.Close()
-	var entries []store.Entry
-	for bytes := 0; rows.Next(); {
-		var e store.Entry
-		var client int64
-		if err := rows.Scan(&e.Seq, &e.ID, &e.Time, &e.Sender, &e.Device, &client, &e.Meta); err != nil {
-			return nil, fmt.Errorf("read entry: %w", err)
-		}
-		e.ClientID = uint64(client)
-		entries = append(entries, e)
-		if bytes += len(e.Meta); bytes >= maxBytes {
-			return entries, nil
-		}
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("read entry: %w", err)
-	}
-	return entries, nil
-}
-
-// tail returns the entries after a sequence number that may not be in the index yet.
-func (t *timelines) tail(timeline, after int64, limit int) []tailEntry {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	var found []tailEntry
-	for _, g := range []*generation{&t.old, &t.young} {
-		entries := g.byLine[timeline]
-		from, _ := slices.BinarySearchFunc(entries, after+1, func(e tailEntry, seq int64) int { return int(e.seq - seq) })
-		found = append(found, entries[from:min(len(entries), from+limit-len(found))]...)
-	}
-	return found
-}
-
-// Positions implements store.Timelines.
-func (s *Store) Positions(ctx context.Context, user, device int64) ([]store.Position, error) {
-	rows, err := s.read.positions.QueryContext(ctx, device, user)
-	if err != nil {
-		return nil, fmt.Errorf("read positions: %w", err)
-	}
-	defer rows.Close()
-	var positions []store.Position
-	for rows.Next() {
-		var p store.Position
-		if err := rows.Scan(&p.Timeline, &p.Head, &p.Cursor); err != nil {
-			return nil, fmt.Errorf("read position: %w", err)
-		}
-		positions = append(positions, p)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("read positions: %w", err)
-	}
-	s.timeline.mu.RLock()
-	defer s.timeline.mu.RUnlock()
-	for i := range positions {
-		p := &positions[i]
-		p.Head = max(p.Head, s.timeline.heads[p.Timeline])
-	}
-	return positions, nil
-}
-
-// SaveCursors implements store.Timelines.
-func (s *Store) SaveCursors(ctx context.Context, cursors []store.Cursor) error {
-	return s.do(ctx, func(*sql.Conn) error {
-		set := s.writer.statements.setCursor
-		for _, c := range cursors {
-			if _, err := set.Exec(c.User, c.Device, c.Timeline, c.Seq); err != nil {
-				return fmt.Errorf("save cursor: %w", err)
-			}
-			if _, err := set.Exec(c.User, 0, c.Timeline, c.Seq); err != nil {
-				return fmt.Errorf("save furthest cursor: %w", err)
-			}
-		}
-		return nil
-	})
 }
