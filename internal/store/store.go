@@ -1,5 +1,6 @@
-// Package store is Stoa's durable state: applications, users, devices, sessions, timelines, cursors and contacts. The
-// interfaces here have two implementations, sqlite (one node) and postgres (many nodes), held to one suite (storetest).
+// Package store is Stoa's durable state: applications, users, devices, sessions, timelines, cursors, contacts and what is
+// known of files. The interfaces here have two implementations, sqlite (one node) and postgres (many nodes), held to one
+// suite (storetest).
 //
 // What a method reports as done is on disk when it returns, unless it says otherwise. All methods are safe for
 // concurrent use. Times are milliseconds since 1970 UTC. Numbers (app, user, device, timeline) are never used twice, so
@@ -30,6 +31,7 @@ type Store interface {
 	Sessions
 	Timelines
 	Contacts
+	Files
 	// Ping reports whether the store answers.
 	Ping(ctx context.Context) error
 	// Close ends all work after what was accepted is durable.

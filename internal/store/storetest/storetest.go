@@ -41,6 +41,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"Repetitions", repetitionTests},
 		{"Cursors", cursorTests},
 		{"Contacts", contactTests},
+		{"Files", fileTests},
 		{"Model", modelTests},
 	}
 	for _, group := range groups {
