@@ -40,6 +40,8 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"Timelines", timelineTests},
 		{"Repetitions", repetitionTests},
 		{"Cursors", cursorTests},
+		{"Contents", contentTests},
+		{"Subscriptions", subscriptionTests},
 		{"Contacts", contactTests},
 		{"Files", fileTests},
 		{"Model", modelTests},
