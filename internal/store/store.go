@@ -17,7 +17,7 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrExists is returned when a row with that unique name is there already.
 	ErrExists = errors.New("already exists")
-	// ErrConflict is the result of a Draft whose Amend names a version that the entry no longer has.
+	// ErrConflict is the result of a change that another one was ahead of.
 	ErrConflict = errors.New("changed meanwhile")
 	// ErrLeaseLost is returned by RenewNode when the node's number has been given to another node.
 	ErrLeaseLost = errors.New("node lease lost")
@@ -32,6 +32,9 @@ type Store interface {
 	Timelines
 	Contacts
 	Files
+	Reactions
+	Pins
+	Reports
 	// Ping reports whether the store answers.
 	Ping(ctx context.Context) error
 	// Close ends all work after what was accepted is durable.

@@ -44,6 +44,9 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"Subscriptions", subscriptionTests},
 		{"Contacts", contactTests},
 		{"Files", fileTests},
+		{"Reactions", reactionTests},
+		{"Pins", pinTests},
+		{"Reports", reportTests},
 		{"Model", modelTests},
 	}
 	for _, group := range groups {
