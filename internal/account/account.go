@@ -39,6 +39,10 @@ var (
 	ErrNotOpen         = errors.New("open registration is off")
 	ErrNoDevice        = errors.New("device is not online")
 	ErrServingDisabled = errors.New("application is switched off")
+	ErrAttribute       = errors.New("bad user attribute")
+	ErrAttributesFull  = errors.New("user attributes too large")
+	ErrTooManyUsers    = errors.New("too many users")
+	ErrChannel         = errors.New("bad channel name")
 )
 
 // Store is what the service keeps in the store.
@@ -46,6 +50,7 @@ type Store interface {
 	store.Apps
 	store.Users
 	store.Sessions
+	store.Profiles
 }
 
 // Service is the account service of one node.

@@ -46,6 +46,14 @@ type Settings struct {
 	ContactsOnly bool `json:"contacts_only"`
 	// ContactsAutoAccept makes users contacts as soon as one invites the other.
 	ContactsAutoAccept bool `json:"contacts_auto_accept"`
+	// UserAttributes offers user attributes.
+	UserAttributes bool `json:"user_attributes"`
+	// RTCTokens gives every user tokens for calls, which are signed with the app's certificate.
+	RTCTokens bool `json:"rtc_tokens"`
+	// Presence offers presence: what users publish of themselves, and news of who comes and goes.
+	Presence bool `json:"presence"`
+	// Push offers settings of notifications.
+	Push bool `json:"push"`
 }
 
 // DefaultSettings are those of a new application.
@@ -57,6 +65,10 @@ func DefaultSettings() Settings {
 		AllowedOrigins:        []string{},
 		MessageMaxBytes:       5 * 1024,
 		TokenTTLSeconds:       int64((60 * 24 * time.Hour).Seconds()),
+		UserAttributes:        true,
+		RTCTokens:             true,
+		Presence:              true,
+		Push:                  true,
 	}
 }
 

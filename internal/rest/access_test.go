@@ -135,6 +135,8 @@ func TestEveryRouteServesItsCallers(t *testing.T) {
 		"POST /users/{user}/password": `{"newpassword":"new"}`,
 		"POST /users/batch/status":    `{"usernames":["alice"]}`,
 		"PUT /settings":               `{"serving":true}`,
+		"POST /metadata/user/get":     `{"targets":["alice"]}`,
+		"POST /rtc_mapper/batch/get":  `{"data":[1]}`,
 
 		"POST /users/{user}/contacts/apply":         `{"usernames":["bob"]}`,
 		"PUT /users/{user}/contacts/users/{friend}": `{"remark":"Bobby"}`,

@@ -84,6 +84,15 @@ func nextCursor(after int64) string { return strconv.FormatInt(after, 36) }
 
 // Body reads the body, which must be JSON; its Content-Type does not matter.
 func (c *Call) Body() ([]byte, error) {
+	data, err := c.Text()
+	if err != nil {
+		return nil, err
+	}
+	return data, checkJSON(data)
+}
+
+// Text reads the body, whatever it is.
+func (c *Call) Text() ([]byte, error) {
 	data, err := io.ReadAll(c.reader)
 	var long *http.MaxBytesError
 	switch {
@@ -94,7 +103,7 @@ func (c *Call) Body() ([]byte, error) {
 	case err != nil:
 		return nil, &refusal{status: http.StatusBadRequest, slug: "json_parse", description: "the request body ends early", err: err}
 	}
-	return data, checkJSON(data)
+	return data, nil
 }
 
 // Decode reads the body, which must be a JSON object, into the fields of a struct. See decode.

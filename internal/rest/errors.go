@@ -42,6 +42,9 @@ func (r refusal) because(err error) *refusal {
 // codeToken makes the web client report NO_PERMISSION for whatever is wrong with a token; it knows only one of the texts.
 const codeToken = 40001
 
+// codeNotOpen makes the web client report SERVICE_NOT_ENABLED, whatever the text is.
+const codeNotOpen = 40000
+
 // unauthorized is a refusal of a token.
 func unauthorized(slug, description string) refusal {
 	return refusal{status: http.StatusUnauthorized, slug: slug, description: description, code: codeToken}
@@ -101,6 +104,10 @@ var wordings = []struct {
 	{account.ErrNickname, badRequest("illegal_argument", "NICKNAME_TOO_LONG")},
 	{account.ErrSettings, badRequest("invalid_parameter", "")},
 	{account.ErrNoUser, refusal{status: http.StatusNotFound, slug: "service_resource_not_found", description: "Service resource not found", exception: "UserNotFoundException"}},
+	{account.ErrAttribute, badRequest("illegal_argument", "")},
+	{account.ErrAttributesFull, badRequest("exceed_limit", "")},
+	{account.ErrTooManyUsers, sayQuantity},
+	{account.ErrChannel, badRequest("illegal_argument", "")},
 	{contact.ErrSelf, badRequest("illegal_argument", "")},
 	{contact.ErrNoNames, badRequest("illegal_argument", "")},
 	{contact.ErrReason, badRequest("illegal_argument", "")},
@@ -132,7 +139,12 @@ func refusalOf(err error) *refusal {
 		}
 		return say.because(err)
 	}
+	var e *errcode.Error
 	switch {
+	case errors.As(err, &e) && e.Code == errcode.ServiceNotEnabled:
+		say := forbidden("function_not_open_error", e.Message)
+		say.code = codeNotOpen
+		return say.because(err)
 	case errors.Is(err, context.Canceled):
 		return sayGone.because(err)
 	case errors.Is(err, context.DeadlineExceeded):

@@ -55,6 +55,8 @@ func New(services Services, c *clock.Clock, registry prometheus.Registerer, log 
 	a.add(a.userRoutes()...)
 	a.add(a.deviceRoutes()...)
 	a.add(a.contactRoutes()...)
+	a.add(a.profileRoutes()...)
+	a.add(a.callRoutes()...)
 	a.add(a.settingsRoutes()...)
 	return a
 }

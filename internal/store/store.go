@@ -35,6 +35,9 @@ type Store interface {
 	Reactions
 	Pins
 	Reports
+	Profiles
+	Presence
+	Push
 	// Ping reports whether the store answers.
 	Ping(ctx context.Context) error
 	// Close ends all work after what was accepted is durable.
@@ -167,6 +170,8 @@ type Sessions interface {
 	DropSession(ctx context.Context, user, id int64) error
 	// ListSessions returns the user's sessions, oldest first.
 	ListSessions(ctx context.Context, user int64, now int64) ([]Session, error)
+	// SessionsOf returns the sessions of users, each user's oldest first.
+	SessionsOf(ctx context.Context, users []int64, now int64) ([]Session, error)
 	// HasSession reports whether the session has neither ended nor been replaced nor been kicked.
 	HasSession(ctx context.Context, user, id int64) (bool, error)
 }

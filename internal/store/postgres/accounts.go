@@ -104,7 +104,7 @@ func (s *Store) DeleteUser(ctx context.Context, id int64) error {
 			return err
 		}
 		batch := &pgx.Batch{}
-		for _, table := range []string{"session", "device", "subscription", "cursor"} {
+		for _, table := range []string{"session", "device", "subscription", "cursor", "profile", "presence", "departure", "push_setting", "push_user", "push_token"} {
 			batch.Queue("DELETE FROM "+table+" WHERE user_id = $1", id)
 		}
 		for _, table := range []string{"contact", "block", "invitation"} {
@@ -115,6 +115,11 @@ func (s *Store) DeleteUser(ctx context.Context, id int64) error {
 				)
 				DELETE FROM `+table+` t USING mine WHERE t.user_id = mine.user_id AND t.peer = mine.peer`, id)
 		}
+		batch.Queue(`
+			WITH mine AS (
+				SELECT watcher, target FROM watch WHERE watcher = $1 OR target = $1 ORDER BY watcher, target FOR UPDATE
+			)
+			DELETE FROM watch w USING mine WHERE w.watcher = mine.watcher AND w.target = mine.target`, id)
 		return tx.SendBatch(ctx, batch).Close()
 	}))
 }

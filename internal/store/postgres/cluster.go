@@ -43,8 +43,7 @@ func (s *Store) JoinCluster(ctx context.Context, now, until int64) (store.Lease,
 		if err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, "DELETE FROM session WHERE node = $1", lease.Node)
-		return err
+		return endSessions(ctx, tx, lease.Node, now)
 	})
 	return lease, wrap("join cluster", err)
 }
@@ -65,7 +64,14 @@ func (s *Store) LeaveCluster(ctx context.Context, lease store.Lease) error {
 		if err != nil || tag.RowsAffected() == 0 {
 			return err // the number, and what there is of sessions, is another node's
 		}
-		_, err = tx.Exec(ctx, "DELETE FROM session WHERE node = $1", lease.Node)
-		return err
+		return endSessions(ctx, tx, lease.Node, 0)
 	}))
+}
+
+// endSessions removes what a node has left of its sessions, and has it told.
+func endSessions(ctx context.Context, tx pgx.Tx, node int, due int64) error {
+	_, err := tx.Exec(ctx, `
+		WITH gone AS (DELETE FROM session WHERE node = $1 RETURNING user_id, resource)
+		INSERT INTO departure (user_id, resource, due) SELECT user_id, resource, $2 FROM gone ON CONFLICT DO NOTHING`, node, due)
+	return err
 }

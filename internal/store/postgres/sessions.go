@@ -117,6 +117,13 @@ func (s *Store) ListSessions(ctx context.Context, user, now int64) ([]store.Sess
 	return sessions, wrap("list sessions", err)
 }
 
+// SessionsOf implements store.Sessions.
+func (s *Store) SessionsOf(ctx context.Context, users []int64, now int64) ([]store.Session, error) {
+	rows, err := s.pool.Query(ctx, "SELECT "+sessionColumns+` FROM session s JOIN node n ON n.number = s.node
+		WHERE s.user_id = ANY($1) AND n.until > $2 ORDER BY s.user_id, s.since, s.id`, users, now)
+	return collect[store.Session]("list sessions", rows, err)
+}
+
 // HasSession implements store.Sessions.
 func (s *Store) HasSession(ctx context.Context, user, id int64) (bool, error) {
 	var has bool

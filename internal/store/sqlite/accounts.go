@@ -129,7 +129,7 @@ func (s *Store) DeleteUser(ctx context.Context, id int64) error {
 		if err := mustTouch(tx.ExecContext(context.Background(), "DELETE FROM user WHERE id = ?", id)); err != nil {
 			return err
 		}
-		for _, table := range []string{"device", "subscription", "cursor"} {
+		for _, table := range []string{"device", "subscription", "cursor", "profile", "presence", "departure", "push_setting", "push_user", "push_token"} {
 			if _, err := tx.ExecContext(context.Background(), "DELETE FROM "+table+" WHERE user = ?", id); err != nil {
 				return fmt.Errorf("delete %s rows: %w", table, err)
 			}
@@ -139,7 +139,8 @@ func (s *Store) DeleteUser(ctx context.Context, id int64) error {
 				return fmt.Errorf("delete %s rows: %w", table, err)
 			}
 		}
-		return nil
+		_, err := tx.ExecContext(context.Background(), "DELETE FROM watch WHERE watcher = ?1 OR target = ?1", id)
+		return err
 	})
 	if err == nil {
 		s.sessions.forget(id)

@@ -125,6 +125,16 @@ func (s *Store) ListSessions(_ context.Context, user, _ int64) ([]store.Session,
 	return slices.Clone(s.sessions.online[user]), nil
 }
 
+// SessionsOf implements store.Sessions.
+func (s *Store) SessionsOf(_ context.Context, users []int64, _ int64) (all []store.Session, err error) {
+	s.sessions.mu.Lock()
+	defer s.sessions.mu.Unlock()
+	for _, user := range users {
+		all = append(all, s.sessions.online[user]...)
+	}
+	return all, nil
+}
+
 // HasSession implements store.Sessions.
 func (s *Store) HasSession(_ context.Context, user, id int64) (bool, error) {
 	s.sessions.mu.Lock()

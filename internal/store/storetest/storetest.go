@@ -47,6 +47,9 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"Reactions", reactionTests},
 		{"Pins", pinTests},
 		{"Reports", reportTests},
+		{"Profiles", profileTests},
+		{"Presence", presenceTests},
+		{"Push", pushTests},
 		{"Model", modelTests},
 	}
 	for _, group := range groups {
