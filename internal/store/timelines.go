@@ -189,8 +189,8 @@ type Timelines interface {
 	// Subscribe lets users read a timeline from its present head on and returns it. Who reads it already goes on; who has
 	// read it before begins anew. Where membership is stored the stores do this within that transaction.
 	Subscribe(ctx context.Context, key Key, users []int64) (Timeline, error)
-	// Unsubscribe ends the users' right to read a timeline at its present head and returns it. ErrNotFound if there is no
-	// such timeline.
+	// Unsubscribe ends the users' right to read a timeline at its present head and returns it. Who leaves before the first
+	// entry has never read it. ErrNotFound if there is no such timeline.
 	Unsubscribe(ctx context.Context, key Key, users []int64) (Timeline, error)
 	// Subscriptions returns all timelines that a user reads or has read, in order of their numbers.
 	Subscriptions(ctx context.Context, user int64) ([]Subscription, error)

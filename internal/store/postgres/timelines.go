@@ -206,7 +206,7 @@ func (s *Store) Subscription(ctx context.Context, user, timeline int64) (store.S
 
 // subscriptions reads what belongs to the user, and then what belongs to the timelines.
 func (s *Store) subscriptions(ctx context.Context, where string, values ...any) ([]store.Subscription, error) {
-	rows, err := s.pool.Query(ctx, "SELECT timeline, start, until FROM subscription WHERE "+where+" ORDER BY timeline", values...)
+	rows, err := s.pool.Query(ctx, "SELECT timeline, start, until FROM subscription WHERE until > 0 AND "+where+" ORDER BY timeline", values...)
 	if err != nil {
 		return nil, wrap("read subscriptions", err)
 	}
@@ -252,7 +252,7 @@ func (s *Store) Positions(ctx context.Context, user, device int64) ([]store.Posi
 	rows, err := s.pool.Query(ctx, `
 		SELECT s.timeline, s.until, greatest(coalesce(c.seq, 0), s.start) FROM subscription s
 		LEFT JOIN cursor c ON c.user_id = s.user_id AND c.device = $2 AND c.timeline = s.timeline
-		WHERE s.user_id = $1 ORDER BY s.timeline`, user, device)
+		WHERE s.user_id = $1 AND s.until > 0 ORDER BY s.timeline`, user, device)
 	if err != nil {
 		return nil, wrap("read cursors", err)
 	}

@@ -313,7 +313,7 @@ func (s *Store) Subscription(ctx context.Context, user, timeline int64) (store.S
 
 func (s *Store) subscriptions(ctx context.Context, where string, values ...any) ([]store.Subscription, error) {
 	rows, err := s.readDB.QueryContext(ctx, `SELECT t.id, t.app, t.kind, t.a, t.b, t.head, s.start, s.until
-		FROM subscription s JOIN timeline t ON t.id = s.timeline WHERE `+where, values...)
+		FROM subscription s JOIN timeline t ON t.id = s.timeline WHERE s.until > 0 AND `+where, values...)
 	if err != nil {
 		return nil, fmt.Errorf("read subscriptions: %w", err)
 	}

@@ -201,7 +201,7 @@ func (r *readStatements) prepare(ctx context.Context, db *sql.DB) error {
 		&r.positions: `SELECT s.timeline, t.kind, t.a, t.head, s.until, MAX(COALESCE(c.seq, 0), s.start)
 			FROM subscription s JOIN timeline t ON t.id = s.timeline
 			LEFT JOIN cursor c ON c.user = s.user AND c.device = ? AND c.timeline = s.timeline
-			WHERE s.user = ? ORDER BY s.timeline`,
+			WHERE s.user = ? AND s.until > 0 ORDER BY s.timeline`,
 	} {
 		var err error
 		if *statement, err = db.PrepareContext(ctx, text); err != nil {

@@ -265,13 +265,28 @@ var subscriptionTests = []test{
 		e.subscribe(key, alice) // reads it already
 		same(t, "phone", e.positions(alice.ID, phone.ID), []store.Position{{Timeline: line.ID, Muc: key.A, Head: 11, Cursor: 10}})
 	}},
+	{"who left before the first entry has nothing to read, then or later", func(t *testing.T, e *env) {
+		app := e.app()
+		alice := e.user(app, "alice")
+		phone := e.device(alice, "phone")
+		key := e.group(app)
+		line := e.subscribe(key, alice)
+		e.unsubscribe(key, alice)
+		e.fill(key, 2)
+		same(t, "positions", e.positions(alice.ID, phone.ID), nil)
+		if one, err := e.Subscription(e.ctx, alice.ID, line.ID); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("the subscription is %+v, %v", one, err)
+		}
+	}},
 	{"subscriptions are listed with their timelines", func(t *testing.T, e *env) {
 		app := e.app()
 		alice, bob := e.user(app, "alice"), e.user(app, "bob")
 		key, pair := e.group(app), store.PairKey(app.ID, alice.ID, bob.ID)
 		with := e.fill(pair, 2)
 		line := e.subscribe(key, alice, bob)
-		e.unsubscribe(key, alice)
+		left := e.group(app)
+		e.subscribe(left, alice)
+		e.unsubscribe(left, alice)
 		for user, want := range map[store.User][]store.Subscription{
 			alice: {{Timeline: store.Timeline{ID: with, Key: pair, Head: 2}}, {Timeline: line}},
 			bob:   {{Timeline: store.Timeline{ID: with, Key: pair, Head: 2}}, {Timeline: line}},
