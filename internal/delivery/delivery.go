@@ -3,8 +3,8 @@
 // rules.
 //
 // The way of an entry: Append queues it; the committer takes all that waits and hands it to the store in one go; the
-// dispatcher then tells the sender and publishes the entry, encoded once, on the bus; the Hub of each node that holds a
-// reader pushes it to the sessions.
+// dispatcher then tells the sender and publishes the entry, encoded once, on the bus: under the number of each reader, or
+// once under that of the group. The Hub of each node that holds a reader pushes it to the sessions.
 package delivery
 
 import (
@@ -34,16 +34,25 @@ type Post struct {
 	Sender   int64  // user; 0: the server
 	Device   int64  // the sender's device; 0: none
 	ClientID uint64 // the sender's id for it; 0: never a repetition
-	Meta     []byte // made by msync.StoredMeta
+	Content  store.Content
+	Ref      int64          // the entry of the same timeline that this one is about; 0: none
+	Audience store.Audience // who of the readers is given it
+	Amend    *store.Amend   // an earlier entry to change in the same commit; nil: none
+	// Live is for chatrooms: the entry is kept for history, and sent to the sessions that are in the room now. They have no
+	// cursor in it.
+	Live bool
+	Meta []byte // made by msync.StoredMeta
 	// Done is called once, when the entry is durable or has failed. It must not block. May be nil.
 	Done func(Result)
 }
 
 // Result tells what became of a Post.
 type Result struct {
-	ID   int64 // the message id; of the first copy if this was a repetition
-	Time int64 // milliseconds since 1970
-	Err  error
+	ID       int64 // the message id; of the first copy if this was a repetition
+	Time     int64 // milliseconds since 1970
+	Timeline int64
+	Seq      int64
+	Err      error // store.ErrConflict and store.ErrNotFound are about what the post should amend
 }
 
 // Service is the delivery of one node.
@@ -134,7 +143,8 @@ func (s *Service) commitLoop() {
 		now := s.clock.Now().UnixMilli()
 		drafts := make([]store.Draft, len(posts))
 		for i, p := range posts {
-			drafts[i] = store.Draft{Key: p.Key, ID: s.ids.Next(), Time: now, Sender: p.Sender, Device: p.Device, ClientID: p.ClientID, Meta: p.Meta}
+			drafts[i] = store.Draft{Key: p.Key, ID: s.ids.Next(), Time: now, Sender: p.Sender, Device: p.Device, ClientID: p.ClientID,
+				Content: p.Content, Ref: p.Ref, Audience: p.Audience, Amend: p.Amend, Meta: p.Meta}
 		}
 		result, err := s.store.Append(context.Background(), drafts)
 		s.commits <- commit{posts, result, err}
@@ -182,7 +192,7 @@ func (s *Service) dispatch(post *Post, c commit, i int) {
 	result := Result{Err: c.err}
 	if c.err == nil {
 		r := c.result[i]
-		result = Result{ID: r.ID, Time: r.Time, Err: r.Err}
+		result = Result{ID: r.ID, Time: r.Time, Timeline: r.Timeline, Seq: r.Seq, Err: r.Err}
 	}
 	if post.Done != nil {
 		post.Done(result)
@@ -191,46 +201,90 @@ func (s *Service) dispatch(post *Post, c commit, i int) {
 		return
 	}
 	r := c.result[i]
-	queue := strconv.FormatInt(r.Timeline, 10)
 	meta := msync.AppendMeta(make([]byte, 0, len(post.Meta)+32), r.ID, r.Time, post.Meta)
-	event := appendEntryEvent(make([]byte, 0, len(meta)+96), entryEvent{timeline: r.Timeline, seq: r.Seq, sender: post.Sender, device: post.Device})
+	if post.Live {
+		s.publish(bus.Muc(post.Key.A), pushEvent(meta, post.Device, post.Audience))
+		return
+	}
+	queue := strconv.FormatInt(r.Timeline, 10)
+	event := appendEntryEvent(make([]byte, 0, len(meta)+96),
+		entryEvent{timeline: r.Timeline, seq: r.Seq, sender: post.Sender, device: post.Device, audience: post.Audience})
 	event = msync.AppendBatch(event, msync.Batch{Queue: queue, Metas: meta, NextKey: r.Seq})
+	if post.Key.Kind == store.KindMuc {
+		s.publish(bus.Muc(post.Key.A), event)
+		return
+	}
 	for _, user := range post.Key.Readers() {
-		s.publish(user, event)
+		s.publish(bus.User(user), event)
 	}
 }
 
-func (s *Service) publish(user int64, event []byte) {
-	if err := s.bus.Publish(bus.User(user), event); err != nil {
+func (s *Service) publish(subject bus.Subject, event []byte) {
+	if err := s.bus.Publish(subject, event); err != nil {
 		// Nothing is lost: the receivers' next look at the store finds it.
-		s.log.Warn("publish", "user", user, "error", err)
+		s.log.Warn("publish", "kind", string(rune(subject.Kind)), "number", subject.ID, "error", err)
 	}
 }
 
 // onlineQueue is the queue's name in frames that need no cursor.
 const onlineQueue = "online"
 
+// pushEvent packs a completed Meta for who is online now. A device other than 0 is left out.
+func pushEvent(meta []byte, exceptDevice int64, audience store.Audience) []byte {
+	event := appendEntryEvent(make([]byte, 0, len(meta)+96), entryEvent{device: exceptDevice, audience: audience})
+	event[0] = eventPush
+	return msync.AppendBatch(event, msync.Batch{Queue: onlineQueue, Metas: meta, Last: true})
+}
+
 // Push sends a Meta to the sessions of a user that are online now; nothing is kept. A device other than 0 is left out.
 func (s *Service) Push(user int64, stored []byte, exceptDevice int64) (id, time int64) {
+	return s.push(bus.User(user), stored, exceptDevice, store.Audience{})
+}
+
+// PushMuc sends a Meta to the sessions of a group's or thread's members that are online now, or to those that are in a
+// room; nothing is kept. A device other than 0 is left out, and so is who is not of the audience.
+func (s *Service) PushMuc(muc int64, stored []byte, exceptDevice int64, audience store.Audience) (id, time int64) {
+	return s.push(bus.Muc(muc), stored, exceptDevice, audience)
+}
+
+func (s *Service) push(subject bus.Subject, stored []byte, exceptDevice int64, audience store.Audience) (id, time int64) {
 	id, time = s.ids.Next(), s.clock.Now().UnixMilli()
-	meta := msync.AppendMeta(nil, id, time, stored)
-	event := appendEntryEvent(nil, entryEvent{device: exceptDevice})
-	event[0] = eventPush
-	s.publish(user, msync.AppendBatch(event, msync.Batch{Queue: onlineQueue, Metas: meta, Last: true}))
+	s.publish(subject, pushEvent(msync.AppendMeta(nil, id, time, stored), exceptDevice, audience))
 	s.Hub.Flush()
 	return id, time
 }
 
+// Subscribed tells the sessions of users, on all nodes, that they read a group's timeline: what follows the entry start.
+// It is called after the commit that says so. What is posted to the group afterwards shows each of them whether it has
+// missed something.
+func (s *Service) Subscribed(users []int64, muc, timeline, start int64) {
+	s.members(users, appendMembership(nil, eventJoin, membership{muc, timeline, start}))
+}
+
+// Unsubscribed tells the sessions of users, on all nodes, that they read a group's timeline no longer, but for what they
+// have not had yet up to the entry until. It is called after the commit that says so. With timeline 0 it puts the sessions
+// out of a room.
+func (s *Service) Unsubscribed(users []int64, muc, timeline, until int64) {
+	s.members(users, appendMembership(nil, eventLeave, membership{muc, timeline, until}))
+}
+
+func (s *Service) members(users []int64, event []byte) {
+	for _, user := range users {
+		s.publish(bus.User(user), event)
+	}
+	s.Hub.Flush()
+}
+
 // Kick tells the sessions of a user, on all nodes, to end.
 func (s *Service) Kick(user int64, k Kick) {
-	s.publish(user, appendKick(nil, k))
+	s.publish(bus.User(user), appendKick(nil, k))
 	s.Hub.Flush()
 }
 
 // Extend tells the sessions of a user, on all nodes, that a token that lasts until then (milliseconds since 1970; 0: for
 // ever) was taken up.
 func (s *Service) Extend(user int64, until int64) {
-	s.publish(user, appendLifetime(nil, until))
+	s.publish(bus.User(user), appendLifetime(nil, until))
 }
 
 // Close commits and dispatches what was accepted, then stops. Later posts fail with ErrClosed.

@@ -3,14 +3,19 @@ package delivery
 import (
 	"encoding/binary"
 	"errors"
+
+	"github.com/stoa-chat/stoa/internal/store"
 )
 
-// What travels on a user's subject: one byte that says what it is, then its fields.
+// What travels on the subject of a user, the first two also on that of a group: one byte that says what it is, then its
+// fields.
 const (
 	eventEntry    = 'e' // a timeline has a new entry
 	eventPush     = 'p' // a frame that needs no cursor
 	eventKick     = 'k' // sessions must end
 	eventLifetime = 'l' // the user's token was renewed
+	eventJoin     = 'j' // the user reads a group's timeline from now on
+	eventLeave    = 'q' // the user does so no longer
 )
 
 var errEvent = errors.New("malformed event")
@@ -19,6 +24,7 @@ var errEvent = errors.New("malformed event")
 type entryEvent struct {
 	timeline, seq  int64
 	sender, device int64 // the device that sent it is not sent it
+	audience       store.Audience
 	frame          []byte
 }
 
@@ -27,6 +33,8 @@ func appendEntryEvent(b []byte, e entryEvent) []byte {
 	for _, v := range [...]int64{e.timeline, e.seq, e.sender, e.device} {
 		b = binary.AppendUvarint(b, uint64(v))
 	}
+	audience := store.AppendAudience(nil, e.audience)
+	b = append(binary.AppendUvarint(b, uint64(len(audience))), audience...)
 	return append(b, e.frame...)
 }
 
@@ -38,8 +46,14 @@ func readEntryEvent(b []byte) (e entryEvent, err error) {
 		}
 		*v, b = int64(n), b[size:]
 	}
-	e.frame = b
-	return e, nil
+	length, size := binary.Uvarint(b)
+	if size <= 0 || length > uint64(len(b)-size) {
+		return e, errEvent
+	}
+	b = b[size:]
+	e.audience, err = store.ReadAudience(b[:length])
+	e.frame = b[length:]
+	return e, err
 }
 
 // Kick tells sessions of a user to end.
@@ -80,4 +94,30 @@ func readLifetime(b []byte) (until int64, err error) {
 		return 0, errEvent
 	}
 	return int64(n), nil
+}
+
+// membership tells since when a user reads the timeline of a group, or up to where.
+type membership struct {
+	muc      int64
+	timeline int64 // 0: a room, whose sessions have entered it themselves
+	at       int64 // the entry after which the user begins, or the last one that the user may read
+}
+
+func appendMembership(b []byte, kind byte, m membership) []byte {
+	b = append(b, kind)
+	for _, v := range [...]int64{m.muc, m.timeline, m.at} {
+		b = binary.AppendUvarint(b, uint64(v))
+	}
+	return b
+}
+
+func readMembership(b []byte) (m membership, err error) {
+	for _, v := range [...]*int64{&m.muc, &m.timeline, &m.at} {
+		n, size := binary.Uvarint(b)
+		if size <= 0 {
+			return m, errEvent
+		}
+		*v, b = int64(n), b[size:]
+	}
+	return m, nil
 }

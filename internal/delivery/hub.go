@@ -34,6 +34,7 @@ type Hub struct {
 	clock  *clock.Clock
 	log    *slog.Logger
 	shards [hubShards]hubShard
+	mucs   *mucs
 
 	dirtyMu sync.Mutex
 	dirty   []*Session // have frames to flush
@@ -53,11 +54,12 @@ type hubShard struct {
 
 // NewHub starts the hub of a node.
 func NewHub(timelines store.Timelines, c *clock.Clock, log *slog.Logger) *Hub {
-	h := &Hub{store: timelines, clock: c, log: log, wake: make(chan struct{}, 1), stop: make(chan struct{})}
+	h := &Hub{store: timelines, clock: c, log: log, mucs: newMucs(), wake: make(chan struct{}, 1), stop: make(chan struct{})}
 	for i := range h.shards {
 		h.shards[i].users = map[int64][]*Session{}
 	}
 	h.done.Go(h.saveLoop)
+	h.done.Go(h.settleLoop)
 	return h
 }
 
@@ -136,48 +138,83 @@ func (h *Hub) remove(s *Session) {
 	shard.users[s.User] = rest
 }
 
-// Handle takes what arrives on the bus for users. Flush is to be called after one or several.
+// Handle takes what arrives on the bus for users and groups. Flush is to be called after one or several.
 func (h *Hub) Handle(subject bus.Subject, event []byte) {
-	if len(event) == 0 || subject.Kind != bus.KindUser {
+	if len(event) == 0 {
 		return
 	}
-	user := subject.ID
-	sessions := h.of(user)
-	if len(sessions) == 0 {
-		return
-	}
-	kind, fields := event[0], event[1:]
 	var err error
+	switch subject.Kind {
+	case bus.KindUser:
+		if sessions := h.of(subject.ID); len(sessions) > 0 {
+			err = h.handleUser(sessions, event[0], event[1:])
+		}
+	case bus.KindMuc:
+		err = h.handleMuc(subject.ID, event[0], event[1:])
+	}
+	if err != nil {
+		h.log.Error("read event", "kind", string(rune(subject.Kind)), "number", subject.ID, "error", err)
+	}
+}
+
+func (h *Hub) handleUser(sessions []*Session, kind byte, fields []byte) error {
 	switch kind {
 	case eventEntry, eventPush:
-		var e entryEvent
-		if e, err = readEntryEvent(fields); err == nil {
-			for _, s := range sessions {
-				s.receive(kind, e)
-			}
+		e, err := readEntryEvent(fields)
+		if err != nil {
+			return err
+		}
+		for _, s := range sessions {
+			s.receive(kind, &e)
 		}
 	case eventKick:
-		var k Kick
-		if k, err = readKick(fields); err == nil {
-			for _, s := range sessions {
-				if s.Session != k.Except && (k.Session == 0 || k.Session == s.Session) {
-					s.sink.Kick(k)
-				}
+		k, err := readKick(fields)
+		if err != nil {
+			return err
+		}
+		for _, s := range sessions {
+			if s.Session != k.Except && (k.Session == 0 || k.Session == s.Session) {
+				s.sink.Kick(k)
 			}
 		}
 	case eventLifetime:
-		var until int64
-		if until, err = readLifetime(fields); err == nil {
-			for _, s := range sessions {
-				s.sink.Extend(until)
+		until, err := readLifetime(fields)
+		if err != nil {
+			return err
+		}
+		for _, s := range sessions {
+			s.sink.Extend(until)
+		}
+	case eventJoin, eventLeave:
+		m, err := readMembership(fields)
+		if err != nil {
+			return err
+		}
+		for _, s := range sessions {
+			if kind == eventJoin {
+				s.joined(m)
+			} else {
+				s.left(m)
 			}
 		}
 	default:
-		err = errEvent
+		return errEvent
 	}
+	return nil
+}
+
+func (h *Hub) handleMuc(muc int64, kind byte, fields []byte) error {
+	if kind != eventEntry && kind != eventPush {
+		return errEvent
+	}
+	e, err := readEntryEvent(fields)
 	if err != nil {
-		h.log.Error("read event", "user", user, "error", err)
+		return err
 	}
+	for _, s := range h.mucs.hear(muc, e.seq) {
+		s.receive(kind, &e)
+	}
+	return nil
 }
 
 // Flush starts writing what Handle and the services have queued.

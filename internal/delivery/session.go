@@ -3,6 +3,8 @@ package delivery
 import (
 	"context"
 	"fmt"
+	"math"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -34,7 +36,10 @@ type Session struct {
 
 	mu        sync.Mutex
 	loaded    bool
+	closed    bool
 	positions map[int64]*position
+	rooms     []int64 // entered on this socket
+	changes   uint64  // in the user's memberships, as far as heard
 	moved     []int64 // timelines whose cursor is to be saved
 	unsaved   int64   // acknowledged entries that are not saved
 	queued    bool    // in hub.unsave
@@ -51,6 +56,9 @@ func (s *Session) pullKey(seq int64) int64 {
 	return seq | int64((uint64(s.Session)+s.pulls)%(rounds-1)+1)<<seqBits
 }
 
+// forever is the until of a subscription that lasts.
+const forever = math.MaxInt64
+
 // position is a session's place in one timeline: saved ≤ cursor ≤ sent ≤ head.
 type position struct {
 	cursor int64 // acknowledged
@@ -58,19 +66,23 @@ type position struct {
 	shown  int64 // the last entry that the client has to acknowledge
 	sent   int64 // the last entry that was sent, or needs no sending
 	head   int64 // the last entry heard of
+	until  int64 // the last entry that the user may read, or forever
+	muc    int64 // the group through which entries come; 0: there is none, or the user has left it
 	// behind: what is new is not pushed; the client has been told to pull. pulling: it does.
 	behind, pulling bool
 }
 
 // receive takes an entry or a push from the hub.
-func (s *Session) receive(kind byte, e entryEvent) {
-	if s.shadow.Load() || kind == eventPush && e.device != 0 && e.device == s.Device {
+func (s *Session) receive(kind byte, e *entryEvent) {
+	if s.shadow.Load() {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if kind == eventPush {
-		s.queue(e.frame, false)
+		if (e.device == 0 || e.device != s.Device) && e.audience.Has(s.User) {
+			s.queue(e.frame, false)
+		}
 		return
 	}
 	if !s.loaded {
@@ -78,7 +90,7 @@ func (s *Session) receive(kind byte, e entryEvent) {
 	}
 	p := s.positions[e.timeline]
 	if p == nil {
-		p = &position{}
+		p = &position{until: forever}
 		s.positions[e.timeline] = p
 		if e.seq > 1 { // where the device stands is in the store; the pull looks there
 			p.behind, p.head, p.cursor = true, e.seq, -1
@@ -86,7 +98,7 @@ func (s *Session) receive(kind byte, e entryEvent) {
 			return
 		}
 	}
-	if e.seq <= p.head {
+	if e.seq <= p.head || e.seq > p.until {
 		return
 	}
 	p.head = e.seq
@@ -95,7 +107,7 @@ func (s *Session) receive(kind byte, e entryEvent) {
 	case e.seq != p.sent+1:
 		p.behind = true
 		s.notice(e.timeline)
-	case e.device == s.Device && e.sender == s.User:
+	case e.device == s.Device && e.sender == s.User, !e.audience.Has(s.User):
 		p.sent = e.seq
 		s.settle(e.timeline, p)
 	case s.queue(e.frame, false):
@@ -224,31 +236,154 @@ func (s *Session) refresh(ctx context.Context, tell bool) error {
 		s.loaded, s.positions = true, map[int64]*position{}
 		s.mu.Unlock()
 	}
-	stored, err := s.hub.store.Positions(ctx, s.User, s.Device)
-	if err != nil {
-		return err
+	for {
+		s.mu.Lock()
+		changes := s.changes
+		s.mu.Unlock()
+		stored, err := s.hub.store.Positions(ctx, s.User, s.Device)
+		if err != nil {
+			return err
+		}
+		if s.adopt(stored, changes, tell) {
+			return nil
+		}
 	}
+}
+
+// adopt takes over what the store holds. It refuses if the user's memberships have changed since: what was read may be
+// older than that.
+func (s *Session) adopt(stored []store.Position, changes uint64, tell bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.changes != changes {
+		return false
+	}
+	read := make(map[int64]struct{}, len(stored))
 	for _, at := range stored {
+		read[at.Timeline] = struct{}{}
 		p := s.positions[at.Timeline]
 		if p == nil || p.cursor < 0 {
-			known := &position{cursor: at.Cursor, saved: at.Cursor, shown: at.Cursor, sent: at.Cursor}
+			known := &position{cursor: at.Cursor, saved: at.Cursor, shown: at.Cursor, sent: at.Cursor, until: forever}
 			if p != nil {
 				known.head, known.behind = p.head, p.behind
 			}
 			p = known
 			s.positions[at.Timeline] = p
 		}
+		switch {
+		case at.Until != 0:
+			s.end(p, at.Until)
+		case at.Muc != 0:
+			s.follow(p, at.Muc, at.Cursor)
+		}
 		p.head = max(p.head, at.Head)
-		if p.head > p.sent && !p.behind {
-			p.behind = true
-			if tell {
-				s.notice(at.Timeline)
-			}
+		s.catchUp(at.Timeline, p, tell)
+	}
+	for timeline, p := range s.positions {
+		if _, ok := read[timeline]; !ok && p.muc != 0 {
+			s.end(p, p.sent) // the user has left, and may read nothing of it
 		}
 	}
-	return nil
+	return true
+}
+
+// catchUp has the client pull if there is something that it was not sent.
+func (s *Session) catchUp(timeline int64, p *position, tell bool) {
+	if p.head > p.sent && !p.behind {
+		p.behind = true
+		if tell {
+			s.notice(timeline)
+		}
+	}
+}
+
+// follow makes the session read a group's timeline, after an entry if it did not read it already.
+func (s *Session) follow(p *position, muc, start int64) {
+	if p.until != forever { // the user has been in the group before
+		p.until = forever
+		if p.cursor < start {
+			p.cursor, p.saved = start, start
+		}
+		p.sent, p.head = max(p.sent, start), max(p.head, start)
+	}
+	if p.muc == 0 && !s.closed {
+		p.muc = muc
+		p.head = max(p.head, s.hub.enter(muc, s))
+	}
+}
+
+// end stops the reading of a group's timeline at an entry; what is missing up to there can still be pulled.
+func (s *Session) end(p *position, until int64) {
+	p.until, p.head = until, max(p.sent, until)
+	if p.muc != 0 {
+		s.hub.exit(p.muc, s)
+		p.muc = 0
+	}
+}
+
+// joined takes the word that the user reads a group's timeline.
+func (s *Session) joined(m membership) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.changes++
+	if !s.loaded {
+		return // the first Unread reads the store after this
+	}
+	p := s.positions[m.timeline]
+	if p == nil || p.cursor < 0 {
+		p = &position{cursor: m.at, saved: m.at, shown: m.at, sent: m.at, head: m.at, until: forever}
+		s.positions[m.timeline] = p
+	}
+	s.follow(p, m.muc, m.at)
+	s.catchUp(m.timeline, p, true)
+}
+
+// left takes the word that the user reads a group's timeline no longer, or was put out of a room.
+func (s *Session) left(m membership) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.changes++
+	if m.timeline == 0 {
+		s.exit(m.muc)
+	} else if p := s.positions[m.timeline]; p != nil {
+		s.end(p, m.at)
+		s.catchUp(m.timeline, p, true)
+	}
+}
+
+// eachMuc calls do for each group that the session reads.
+func (s *Session) eachMuc(do func(id int64, p *position)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.positions {
+		if p.muc != 0 {
+			do(p.muc, p)
+		}
+	}
+}
+
+// Enter has the session sent what is pushed to a room. Entering twice is the same as once.
+func (s *Session) Enter(muc int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed && !slices.Contains(s.rooms, muc) {
+		s.rooms = append(s.rooms, muc)
+		s.hub.enter(muc, s)
+	}
+}
+
+// Exit ends Enter.
+func (s *Session) Exit(muc int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.exit(muc)
+}
+
+func (s *Session) exit(muc int64) {
+	if i := slices.Index(s.rooms, muc); i >= 0 {
+		s.rooms = slices.Delete(s.rooms, i, i+1)
+		s.hub.exit(muc, s)
+	}
 }
 
 // resync is Unread on the server's own account: it notifies the client of what it missed.
@@ -308,16 +443,20 @@ func (s *Session) Pull(ctx context.Context, queue []byte, named string, again bo
 	for {
 		s.mu.Lock()
 		p := s.positions[timeline]
-		from, head := p.sent, p.head
+		from, head, until := p.sent, p.head, p.until
 		s.mu.Unlock()
 		entries, err := s.hub.store.ReadTimeline(ctx, timeline, from, pullEntries, pullBytes)
 		if err != nil {
 			return fmt.Errorf("read timeline %d: %w", timeline, err)
 		}
+		for len(entries) > 0 && entries[len(entries)-1].Seq > until {
+			entries = entries[:len(entries)-1]
+		}
 		batch := msync.Batch{Queue: named}
 		for _, e := range entries {
 			from = e.Seq
-			if e.Sender == s.User && e.Device == s.Device || e.Time < oldest {
+			own := e.Sender == s.User && e.Device == s.Device
+			if own || e.Recalled || e.Time < oldest || !e.Audience.Has(s.User) {
 				continue
 			}
 			batch.Metas = msync.AppendMeta(batch.Metas, e.ID, e.Time, e.Meta)
@@ -386,6 +525,14 @@ func (s *Session) advance(timeline int64, p *position, to int64, batch msync.Bat
 // Close saves the cursors and removes the session.
 func (s *Session) Close(ctx context.Context) error {
 	err := s.hub.save(ctx, s)
+	s.mu.Lock()
+	s.closed = true
+	rooms := s.rooms
+	s.mu.Unlock()
+	s.eachMuc(func(id int64, _ *position) { s.hub.exit(id, s) })
+	for _, id := range rooms {
+		s.hub.exit(id, s)
+	}
 	s.hub.remove(s)
 	return err
 }
