@@ -190,7 +190,7 @@ func newWorld(t *testing.T) *world {
 	w.accounts, err = account.New(t.Context(), s, w.delivery, w.bus, w.clock, 0, log)
 	w.must(err)
 	contacts := contact.New(w.accounts, s, w.delivery, w.bus, w.clock, log)
-	w.gateway = New(w.accounts, contacts, message.New(w.accounts, contacts, w.delivery), w.hub, w.clock, NewMetrics(registry), log)
+	w.gateway = New(w.accounts, contacts, message.New(w.accounts, contacts, s, w.delivery, w.clock, log), w.hub, w.clock, NewMetrics(registry), log)
 	mux := http.NewServeMux()
 	w.gateway.Register(mux)
 	w.server = httptest.NewServer(mux)

@@ -6,12 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/stoa-chat/stoa/errcode"
 	"github.com/stoa-chat/stoa/internal/account"
+	"github.com/stoa-chat/stoa/internal/clock"
 	"github.com/stoa-chat/stoa/internal/contact"
 	"github.com/stoa-chat/stoa/internal/delivery"
 	"github.com/stoa-chat/stoa/internal/msync"
@@ -22,12 +24,15 @@ import (
 type Service struct {
 	accounts *account.Service
 	contacts *contact.Service
+	store    store.Store
 	delivery *delivery.Service
+	clock    *clock.Clock
+	log      *slog.Logger
 }
 
 // New returns a message service.
-func New(accounts *account.Service, contacts *contact.Service, d *delivery.Service) *Service {
-	return &Service{accounts: accounts, contacts: contacts, delivery: d}
+func New(accounts *account.Service, contacts *contact.Service, s store.Store, d *delivery.Service, c *clock.Clock, log *slog.Logger) *Service {
+	return &Service{accounts: accounts, contacts: contacts, store: s, delivery: d, clock: c, log: log}
 }
 
 // Sender is who sends: a user on a device.

@@ -93,7 +93,7 @@ func newWorld(t *testing.T) *world {
 			t.Error(err)
 		}
 	})
-	w.messages = New(w.accounts, contact.New(w.accounts, w.store, w.delivery, b, c, log), w.delivery)
+	w.messages = New(w.accounts, contact.New(w.accounts, w.store, w.delivery, b, c, log), w.store, w.delivery, c, log)
 	w.app, err = w.accounts.CreateApp(t.Context(), account.NewApp{Key: "o#a", Settings: account.DefaultSettings()})
 	w.must(err)
 	alice, err := w.accounts.Register(t.Context(), w.app, account.NewUser{Name: "alice"})

@@ -57,6 +57,7 @@ type Server struct {
 	delivery  *delivery.Service
 	accounts  *account.Service
 	contacts  *contact.Service
+	messages  *message.Service
 	listening atomic.Bool // the services may be told of changes
 	gateway   *gateway.Gateway
 
@@ -101,7 +102,8 @@ func New(ctx context.Context, c config.Config, k *clock.Clock, log *slog.Logger)
 	}
 	s.contacts = contact.New(s.accounts, s.store, s.delivery, s.bus, k, log)
 	s.listening.Store(true)
-	s.gateway = gateway.New(s.accounts, s.contacts, message.New(s.accounts, s.contacts, s.delivery), s.hub, k, gateway.NewMetrics(s.registry), log)
+	s.messages = message.New(s.accounts, s.contacts, s.store, s.delivery, k, log)
+	s.gateway = gateway.New(s.accounts, s.contacts, s.messages, s.hub, k, gateway.NewMetrics(s.registry), log)
 	s.handler = s.routes()
 	if s.listener, err = net.Listen("tcp", c.Listen); err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
