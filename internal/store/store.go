@@ -38,6 +38,8 @@ type Store interface {
 	Profiles
 	Presence
 	Push
+	Conversations
+	Words
 	// Ping reports whether the store answers.
 	Ping(ctx context.Context) error
 	// Close ends all work after what was accepted is durable.

@@ -254,6 +254,11 @@ func (t *transaction) run() error {
 		return err
 	}
 	t.learn(t.made)
+	for key, id := range t.timelines {
+		if key.Kind != store.KindUser {
+			t.backlog.add(id)
+		}
+	}
 	return nil
 }
 

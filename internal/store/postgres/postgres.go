@@ -31,12 +31,13 @@ const minConns = 10
 
 // Store is a store.Store in a PostgreSQL database, which other nodes may use at the same time.
 type Store struct {
-	log    *slog.Logger
-	pool   *pgxpool.Pool
-	queue  queue
-	known  map[store.Key]int64 // numbers of timelines; the committer's alone
-	closed sync.Once
-	done   sync.WaitGroup
+	log     *slog.Logger
+	pool    *pgxpool.Pool
+	queue   queue
+	known   map[store.Key]int64 // numbers of timelines; the committer's alone
+	backlog backlog
+	closed  sync.Once
+	done    sync.WaitGroup
 }
 
 var _ store.Store = (*Store)(nil)

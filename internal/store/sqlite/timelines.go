@@ -10,6 +10,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/stoa-chat/stoa/internal/store"
@@ -33,6 +34,7 @@ type timelines struct {
 	heads map[int64]int64 // timelines with entries that timeline.head does not count yet, and more
 	young generation      // being filled
 	old   generation      // being indexed; empty when there is nothing to do
+	early atomic.Bool     // young is to be indexed although it is not full
 
 	// The writer's alone:
 	known   map[store.Key]int64 // timeline numbers
@@ -115,7 +117,10 @@ func (s *Store) recover(ctx context.Context) error {
 	if err := rows.Err(); err != nil {
 		return err
 	}
-	return s.writer.conn.QueryRowContext(ctx, "SELECT COALESCE(MAX(pos), 0) + 1 FROM entry").Scan(&t.next)
+	var last int64
+	err = s.writer.conn.QueryRowContext(ctx, "SELECT COALESCE(MAX(pos), 0) FROM entry").Scan(&last)
+	t.next = max(last, indexed) + 1 // the last entries may have been removed; their positions are not used again
+	return err
 }
 
 func (s *Store) mark(ctx context.Context, key string) (value int64, err error) {
@@ -455,7 +460,12 @@ func (t *timelines) abandon() {
 
 // mustIndex reports whether the writer has indexing to do although nobody waits for a commit.
 func (t *timelines) mustIndex(stopping bool) bool {
-	return len(t.queue) > 0 || len(t.young.entries) >= generationSize || stopping && len(t.young.entries) > 0
+	return len(t.queue) > 0 || t.mustHandOver(stopping)
+}
+
+// mustHandOver reports whether young is to be indexed.
+func (t *timelines) mustHandOver(stopping bool) bool {
+	return len(t.young.entries) >= generationSize || (stopping || t.early.Load()) && len(t.young.entries) > 0
 }
 
 // indexSlice writes some of the index inside the transaction. The function that it returns is to be called when the
@@ -463,9 +473,10 @@ func (t *timelines) mustIndex(stopping bool) bool {
 func (s *Store) indexSlice(stopping bool) (func(), error) {
 	t, st := &s.timeline, &s.writer.statements
 	if len(t.queue) == 0 {
-		if len(t.young.entries) < generationSize && !(stopping && len(t.young.entries) > 0) {
+		if !t.mustHandOver(stopping) {
 			return func() {}, s.forgetSent()
 		}
+		t.early.Store(false)
 		t.mu.Lock()
 		t.old, t.young = t.young, generation{}
 		t.mu.Unlock()

@@ -43,6 +43,8 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"Contents", contentTests},
 		{"Subscriptions", subscriptionTests},
 		{"Contacts", contactTests},
+		{"Conversations", conversationTests},
+		{"Words", wordTests},
 		{"Files", fileTests},
 		{"Reactions", reactionTests},
 		{"Pins", pinTests},
