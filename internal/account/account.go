@@ -53,6 +53,12 @@ type Store interface {
 	store.Profiles
 }
 
+// Observer is told of the sessions of this node as they come and go. Its methods must not block.
+type Observer interface {
+	SessionOpened(store.Session)
+	SessionClosed(store.Session)
+}
+
 // Service is the account service of one node.
 type Service struct {
 	store    Store
@@ -61,6 +67,7 @@ type Service struct {
 	clock    *clock.Clock
 	log      *slog.Logger
 	node     int
+	observer Observer // may be nil
 
 	apps     appTable
 	loading  sync.Mutex // applications are read and put in place by one at a time, so that the younger reading stays
@@ -74,6 +81,9 @@ func New(ctx context.Context, s Store, d *delivery.Service, b bus.Bus, c *clock.
 	a.users.entries = map[userKey]cachedUser{}
 	return a, a.loadApps(ctx)
 }
+
+// Observe names who is told of sessions. It is to be called before there are any.
+func (a *Service) Observe(o Observer) { a.observer = o }
 
 // What travels on bus.All.
 const (

@@ -172,6 +172,14 @@ func (a *Service) Current(app *App) *App {
 	return app
 }
 
+// AppByID finds an application by its number, with the settings of now.
+func (a *Service) AppByID(id int64) (*App, bool) {
+	a.apps.mu.RLock()
+	defer a.apps.mu.RUnlock()
+	app, ok := a.apps.byID[id]
+	return app, ok
+}
+
 // Apps returns the number of applications.
 func (a *Service) Apps() int {
 	a.apps.mu.RLock()

@@ -98,6 +98,9 @@ func (a *Service) OpenSession(ctx context.Context, login Login, info DeviceInfo)
 			return session, errors.Join(err, a.store.DropSession(ctx, session.User, session.ID))
 		}
 	}
+	if a.observer != nil {
+		a.observer.SessionOpened(session)
+	}
 	return session, nil
 }
 
@@ -117,7 +120,11 @@ func displaced(rules Settings, session store.Session, others []store.Session) []
 
 // CloseSession notes that a session has ended.
 func (a *Service) CloseSession(ctx context.Context, session store.Session) error {
-	return errors.Join(a.store.SeeDevice(ctx, session.User, session.Device, a.now()), a.store.DropSession(ctx, session.User, session.ID))
+	err := errors.Join(a.store.SeeDevice(ctx, session.User, session.Device, a.now()), a.store.DropSession(ctx, session.User, session.ID))
+	if a.observer != nil {
+		a.observer.SessionClosed(session)
+	}
+	return err
 }
 
 // Sessions returns where a user is online, oldest first.

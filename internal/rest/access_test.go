@@ -18,7 +18,7 @@ import (
 
 // fill puts a user and a device into a pattern.
 func fill(r Route) string {
-	return strings.NewReplacer("{user}", "alice", "{resource}", "webim_web_1", "{friend}", "bob").Replace(r.Pattern)
+	return strings.NewReplacer("{user}", "alice", "{resource}", "webim_web_1", "{friend}", "bob", "{expiry}", "60", "{status}", "1").Replace(r.Pattern)
 }
 
 // caller is somebody with a token, or without.
@@ -137,6 +137,11 @@ func TestEveryRouteServesItsCallers(t *testing.T) {
 		"PUT /settings":               `{"serving":true}`,
 		"POST /metadata/user/get":     `{"targets":["alice"]}`,
 		"POST /rtc_mapper/batch/get":  `{"data":[1]}`,
+
+		"POST /users/{user}/presence":                     `{"usernames":["bob"]}`,
+		"DELETE /users/{user}/presence":                   `["bob"]`,
+		"POST /users/{user}/presence/{expiry}":            `{"usernames":["bob"]}`,
+		"POST /users/{user}/presence/{resource}/{status}": `{"ext":"busy"}`,
 
 		"POST /users/{user}/contacts/apply":         `{"usernames":["bob"]}`,
 		"PUT /users/{user}/contacts/users/{friend}": `{"remark":"Bobby"}`,

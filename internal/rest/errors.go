@@ -9,6 +9,7 @@ import (
 	"github.com/stoa-chat/stoa/errcode"
 	"github.com/stoa-chat/stoa/internal/account"
 	"github.com/stoa-chat/stoa/internal/contact"
+	"github.com/stoa-chat/stoa/internal/presence"
 )
 
 // refusal is an error in the words of the protocol. Clients compare the description byte for byte.
@@ -119,6 +120,13 @@ var wordings = []struct {
 	{contact.ErrInviteeFull, forbidden("exceed_limit", "Invitee's contact max count")},
 	{contact.ErrNoInvitation, forbidden("forbidden_op", "")},
 	{contact.ErrBlocked, forbidden("forbidden_op", "")},
+	// The blank at the end is the protocol's.
+	{presence.ErrText, badRequest("presence_error", "ext is too big ")},
+	{presence.ErrSelf, badRequest("presence_error", "you can't sub yourself")},
+	{presence.ErrFull, badRequest("presence_error", "too many sub presence")},
+	{presence.ErrTooMany, sayQuantity},
+	{presence.ErrExpiry, badRequest("presence_error", "")},
+	{presence.ErrArgument, badRequest("presence_error", "")},
 	{account.ErrNoDevice, refusal{status: http.StatusNotFound, slug: "resource_not_found", description: ""}},
 }
 

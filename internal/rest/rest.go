@@ -22,6 +22,7 @@ import (
 	"github.com/stoa-chat/stoa/internal/account"
 	"github.com/stoa-chat/stoa/internal/clock"
 	"github.com/stoa-chat/stoa/internal/contact"
+	"github.com/stoa-chat/stoa/internal/presence"
 )
 
 // API is the HTTP edge of one node. It answers every request by itself: what it has no route for is a 404 with JSON, as
@@ -33,6 +34,7 @@ type API struct {
 
 	accounts *account.Service
 	contacts *contact.Service
+	presence *presence.Service
 	clock    *clock.Clock
 	log      *slog.Logger
 	metrics  *metrics
@@ -44,11 +46,12 @@ type API struct {
 type Services struct {
 	Accounts *account.Service
 	Contacts *contact.Service
+	Presence *presence.Service
 }
 
 // New makes the edge and registers its metrics.
 func New(services Services, c *clock.Clock, registry prometheus.Registerer, log *slog.Logger) *API {
-	a := &API{accounts: services.Accounts, contacts: services.Contacts, clock: c, log: log,
+	a := &API{accounts: services.Accounts, contacts: services.Contacts, presence: services.Presence, clock: c, log: log,
 		metrics: newMetrics(registry), tree: newNode()}
 	a.add(a.discoveryRoutes()...)
 	a.add(a.tokenRoutes()...)
@@ -57,6 +60,7 @@ func New(services Services, c *clock.Clock, registry prometheus.Registerer, log 
 	a.add(a.contactRoutes()...)
 	a.add(a.profileRoutes()...)
 	a.add(a.callRoutes()...)
+	a.add(a.presenceRoutes()...)
 	a.add(a.settingsRoutes()...)
 	return a
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/stoa-chat/stoa/internal/clock"
 	"github.com/stoa-chat/stoa/internal/contact"
 	"github.com/stoa-chat/stoa/internal/delivery"
+	"github.com/stoa-chat/stoa/internal/presence"
 	"github.com/stoa-chat/stoa/internal/store"
 	"github.com/stoa-chat/stoa/internal/store/sqlite"
 	"github.com/stoa-chat/stoa/internal/token"
@@ -56,6 +57,7 @@ type world struct {
 	server     *httptest.Server
 	accounts   *account.Service
 	contacts   *contact.Service
+	presence   *presence.Service
 	hub        *delivery.Hub
 	clock      *clock.Clock
 	registry   *prometheus.Registry
@@ -83,12 +85,14 @@ func newWorld(t *testing.T) *world {
 	w.accounts, err = account.New(t.Context(), s, d, b, w.clock, 0, log)
 	w.must(err)
 	w.contacts = contact.New(w.accounts, s, d, b, w.clock, log)
-	w.api = New(Services{Accounts: w.accounts, Contacts: w.contacts}, w.clock, w.registry, log)
+	w.presence = presence.New(w.accounts, s, d, w.clock, log)
+	w.accounts.Observe(w.presence)
+	w.api = New(Services{Accounts: w.accounts, Contacts: w.contacts, Presence: w.presence}, w.clock, w.registry, log)
 	w.server = httptest.NewServer(w.api)
 	t.Cleanup(func() {
 		w.server.Close()
 		d.Close()
-		for _, err := range []error{w.hub.Close(), b.Close(), s.Close()} {
+		for _, err := range []error{w.presence.Close(context.Background()), w.hub.Close(), b.Close(), s.Close()} {
 			if err != nil {
 				t.Error(err)
 			}

@@ -20,6 +20,7 @@ var layers = [][]string{
 	{"internal/gateway", "internal/rest", "internal/console"},
 	{"internal/message"},
 	{"internal/contact"},
+	{"internal/presence"},
 	{"internal/account"},
 	{"internal/delivery"},
 	{"internal/store/sqlite", "internal/store/postgres"},

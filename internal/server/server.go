@@ -28,6 +28,7 @@ import (
 	"github.com/stoa-chat/stoa/internal/delivery"
 	"github.com/stoa-chat/stoa/internal/gateway"
 	"github.com/stoa-chat/stoa/internal/message"
+	"github.com/stoa-chat/stoa/internal/presence"
 	"github.com/stoa-chat/stoa/internal/rest"
 	"github.com/stoa-chat/stoa/internal/store"
 	"github.com/stoa-chat/stoa/internal/store/postgres"
@@ -58,6 +59,7 @@ type Server struct {
 	accounts  *account.Service
 	contacts  *contact.Service
 	messages  *message.Service
+	presence  *presence.Service
 	listening atomic.Bool // the services may be told of changes
 	gateway   *gateway.Gateway
 
@@ -101,6 +103,8 @@ func New(ctx context.Context, c config.Config, k *clock.Clock, log *slog.Logger)
 		return nil, fmt.Errorf("read applications: %w", err)
 	}
 	s.contacts = contact.New(s.accounts, s.store, s.delivery, s.bus, k, log)
+	s.presence = presence.New(s.accounts, s.store, s.delivery, k, log)
+	s.accounts.Observe(s.presence)
 	s.listening.Store(true)
 	s.messages = message.New(s.accounts, s.contacts, s.store, s.delivery, k, log)
 	s.gateway = gateway.New(s.accounts, s.contacts, s.messages, s.hub, k, gateway.NewMetrics(s.registry), log)
@@ -193,7 +197,7 @@ func (s *Server) scheme(plain string) string {
 func (s *Server) routes() http.Handler {
 	sockets := http.NewServeMux()
 	s.gateway.Register(sockets)
-	api := rest.New(rest.Services{Accounts: s.accounts, Contacts: s.contacts}, s.clock, s.registry, s.log)
+	api := rest.New(rest.Services{Accounts: s.accounts, Contacts: s.contacts, Presence: s.presence}, s.clock, s.registry, s.log)
 	api.TrustProxy = s.config.TrustProxy
 	own := http.NewServeMux()
 	own.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok") })
@@ -374,6 +378,11 @@ func (s *Server) Close() error {
 		s.gateway.Close(ctx)
 	}
 	s.work.Wait()
+	if s.presence != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), stopTime)
+		defer cancel()
+		errs = append(errs, s.presence.Close(ctx))
+	}
 	if s.delivery != nil {
 		s.delivery.Close()
 	}

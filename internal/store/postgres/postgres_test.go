@@ -434,6 +434,7 @@ func TestNoStatementScansATable(t *testing.T) {
 			}
 			_, err = s.RemoveContact(t.Context(), me.ID, other.ID)
 			check("remove contact", err)
+			people(t, s, app, me, other, round)
 		}
 		_, err := s.ForgetDevices(t.Context(), round-5, 3)
 		check("forget devices", err)
@@ -464,6 +465,48 @@ func TestNoStatementScansATable(t *testing.T) {
 		}
 		if time.Now().After(deadline) {
 			t.Fatal("the engine's statistics do not come")
+		}
+	}
+}
+
+// people uses what is kept of users themselves.
+func people(t *testing.T, s *Store, app int64, me, other store.Peer, round int64) {
+	t.Helper()
+	both := []int64{me.ID, other.ID}
+	_, set := s.SetAttributes(t.Context(), app, me.ID, map[string]string{"nickname": fmt.Sprint(round)}, 100)
+	_, attributes := s.Attributes(t.Context(), both)
+	_, sum := s.AttributeBytes(t.Context(), app)
+	_, publications := s.Publications(t.Context(), both)
+	_, devices := s.LastDevices(t.Context(), both)
+	_, sessions := s.SessionsOf(t.Context(), both, 2)
+	_, _, list := s.ListWatched(t.Context(), me.ID, round, 0, 5)
+	_, watched := s.Watched(t.Context(), both, round)
+	_, watchers := s.Watchers(t.Context(), other.ID, round)
+	_, forgotten := s.ForgetWatches(t.Context(), round-5, 5)
+	_, departures := s.TakeDepartures(t.Context(), round, 5)
+	key := store.PushKey{Scope: store.PushPeer, Target: other.Name}
+	_, settings := s.PushSettings(t.Context(), me.ID, []store.PushKey{key})
+	_, types := s.ListPushTypes(t.Context(), me.ID, 0, 5)
+	_, user := s.PushUserOf(t.Context(), me.ID)
+	_, tokens := s.PushTokens(t.Context(), both)
+	token := store.PushToken{App: app, User: me.ID, Device: "d", Notifier: "n", Token: fmt.Sprint("t", me.ID), Updated: round}
+	for what, err := range map[string]error{
+		"set attributes": set, "attributes": attributes, "attribute bytes": sum, "publications": publications, "devices": devices,
+		"sessions": sessions, "list watched": list, "watched": watched, "watchers": watchers, "forget watches": forgotten,
+		"departures": departures, "push settings": settings, "push types": types, "push user": user, "push tokens": tokens,
+		"publish":        s.Publish(t.Context(), store.Publication{User: me.ID, Resource: "r", Time: round}, []string{"other"}),
+		"watch":          s.Watch(t.Context(), app, me.ID, []store.Peer{other}, round+3, round, 100),
+		"put departures": s.PutDepartures(t.Context(), []store.Departure{{User: me.ID, Resource: "r", Due: round}}),
+		"set push":       s.SetPush(t.Context(), me.ID, store.PushSetting{PushKey: key, Type: "NONE"}, 100),
+		"set push user":  s.SetPushUser(t.Context(), me.ID, store.PushUser{Language: "fr"}),
+		"bind token":     s.BindPushToken(t.Context(), token, 100),
+		"drop token":     s.DropPushToken(t.Context(), token),
+		"unbind token":   s.UnbindPushToken(t.Context(), me.ID, "d"),
+		"unwatch":        s.Unwatch(t.Context(), me.ID, []int64{me.ID}),
+		"drop":           s.DropAttributes(t.Context(), other.ID),
+	} {
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
 		}
 	}
 }
