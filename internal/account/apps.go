@@ -9,8 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -54,6 +56,12 @@ type Settings struct {
 	Presence bool `json:"presence"`
 	// Push offers settings of notifications.
 	Push bool `json:"push"`
+	// Files lets users and the app's backend upload files. What has been uploaded can be read without it.
+	Files bool `json:"files"`
+	// FileMaxBytes bounds an uploaded file; above it is code 101. 1 to 209715200, which is 200 MiB.
+	FileMaxBytes int64 `json:"file_max_bytes"`
+	// FileLifetimeSeconds is how long what came with messages can be read; later it is code 223. 0: for ever.
+	FileLifetimeSeconds int64 `json:"file_lifetime_seconds"`
 }
 
 // DefaultSettings are those of a new application.
@@ -69,6 +77,8 @@ func DefaultSettings() Settings {
 		RTCTokens:             true,
 		Presence:              true,
 		Push:                  true,
+		Files:                 true,
+		FileMaxBytes:          10 << 20,
 	}
 }
 
@@ -83,6 +93,12 @@ func (s Settings) check() error {
 	}
 	if s.TokenTTLSeconds < 0 || s.TokenTTLSeconds > math.MaxInt32 {
 		wrong = append(wrong, "token_ttl_seconds must be 0 (no end) to 2147483647")
+	}
+	if s.FileMaxBytes < 1 || s.FileMaxBytes > 200<<20 {
+		wrong = append(wrong, "file_max_bytes must be 1 to 209715200")
+	}
+	if s.FileLifetimeSeconds < 0 || s.FileLifetimeSeconds > math.MaxInt32 {
+		wrong = append(wrong, "file_lifetime_seconds must be 0 (for ever) to 2147483647")
 	}
 	for _, origin := range s.AllowedOrigins {
 		if !originForm.MatchString(origin) {
@@ -185,6 +201,13 @@ func (a *Service) Apps() int {
 	a.apps.mu.RLock()
 	defer a.apps.mu.RUnlock()
 	return len(a.apps.byKey)
+}
+
+// AllApps returns the applications, in no order.
+func (a *Service) AllApps() []*App {
+	a.apps.mu.RLock()
+	defer a.apps.mu.RUnlock()
+	return slices.Collect(maps.Values(a.apps.byID))
 }
 
 func noApp(name string) error {

@@ -27,6 +27,8 @@ type Store interface {
 	Open(ctx context.Context, key string) (Reader, error)
 	// Delete removes a blob; it is no error if there is none.
 	Delete(ctx context.Context, key string) error
+	// DeleteAll removes every blob whose key begins with folder and "/"; it is no error if there is none.
+	DeleteAll(ctx context.Context, folder string) error
 }
 
 // Reader reads a blob from any place on. It belongs to one goroutine.

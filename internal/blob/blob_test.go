@@ -39,6 +39,9 @@ func TestAKeyDoesNotLeaveTheFolder(t *testing.T) {
 		if err := s.Delete(t.Context(), key); err == nil {
 			t.Errorf("%q was deleted", key)
 		}
+		if err := s.DeleteAll(t.Context(), key); err == nil {
+			t.Errorf("%q was deleted with all below it", key)
+		}
 	}
 }
 

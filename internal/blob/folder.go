@@ -39,7 +39,7 @@ func OpenFolder(root string) (Store, error) {
 }
 
 func (f *folder) path(key string) (string, error) {
-	if !filepath.IsLocal(key) {
+	if !filepath.IsLocal(key) || filepath.Clean(key) == "." {
 		return "", fmt.Errorf("blob key %q leaves the folder", key)
 	}
 	return filepath.Join(f.root, "blobs", filepath.FromSlash(key)), nil
@@ -139,6 +139,18 @@ func (f *folder) Delete(_ context.Context, key string) error {
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("delete blob: %w", err)
+	}
+	return nil
+}
+
+// DeleteAll implements Store.
+func (f *folder) DeleteAll(_ context.Context, folder string) error {
+	path, err := f.path(folder)
+	if err != nil {
+		return err
+	}
+	if err := os.RemoveAll(path); err != nil {
+		return fmt.Errorf("delete folder of blobs: %w", err)
 	}
 	return nil
 }

@@ -126,6 +126,20 @@ func (b *bucket) Delete(ctx context.Context, key string) error {
 	return nil
 }
 
+// DeleteAll implements Store.
+func (b *bucket) DeleteAll(ctx context.Context, folder string) error {
+	list := minio.ListObjectsOptions{Prefix: b.prefix + folder + "/", Recursive: true}
+	for object := range b.client.ListObjectsIter(ctx, b.name, list) {
+		if object.Err != nil {
+			return fmt.Errorf("list blobs: %w", object.Err)
+		}
+		if err := b.client.RemoveObject(ctx, b.name, object.Key, minio.RemoveObjectOptions{}); err != nil {
+			return fmt.Errorf("delete blob: %w", err)
+		}
+	}
+	return nil
+}
+
 type bucketBlob struct {
 	*minio.Object
 	size int64

@@ -21,9 +21,10 @@ import (
 type Config struct {
 	Listen      string `help:"Address to serve on." default:":8080" env:"STOA_LISTEN"`
 	AdminListen string `help:"Address for /metrics and /debug/pprof; empty: none." default:"127.0.0.1:8081" env:"STOA_ADMIN_LISTEN"`
-	Data        string `help:"Folder for the database (with SQLite)." default:"stoa-data" env:"STOA_DATA" type:"path"`
+	Data        string `help:"Folder for the database (with SQLite) and for files." default:"stoa-data" env:"STOA_DATA" type:"path"`
 	DatabaseURL string `help:"PostgreSQL to use in place of SQLite: postgres://…" env:"STOA_DATABASE_URL" placeholder:"URL"`
 	NATSURL     string `name:"nats-url" help:"NATS that connects several nodes: nats://…" env:"STOA_NATS_URL" placeholder:"URL"`
+	FilesURL    string `name:"files-url" help:"Where uploaded files are kept: s3://BUCKET?endpoint=URL, or file:///FOLDER; default: files in the data folder." env:"STOA_FILES_URL" placeholder:"URL"`
 	TLSCert     string `name:"tls-cert" help:"Certificate file (PEM); read again when it changes." env:"STOA_TLS_CERT" placeholder:"FILE"`
 	TLSKey      string `name:"tls-key" help:"Private key file (PEM) of the certificate." env:"STOA_TLS_KEY" placeholder:"FILE"`
 	TrustProxy  bool   `help:"Believe X-Forwarded-Proto and X-Forwarded-Host: only behind a proxy that sets them." env:"STOA_TRUST_PROXY"`
@@ -52,6 +53,9 @@ func (c *Config) Validate() error {
 	}
 	if c.NATSURL != "" && c.DatabaseURL == "" {
 		wrong("nats-url: several nodes need PostgreSQL, set database-url as well")
+	}
+	if c.FilesURL != "" && !scheme(c.FilesURL, "s3", "file") {
+		wrong("files-url: want s3://… or file://…")
 	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		wrong("tls-cert and tls-key go together")

@@ -90,6 +90,7 @@ func TestEverythingWrongIsSaidAtOnce(t *testing.T) {
 		"addresses":        {args: []string{"--listen", "here", "--admin-listen", "there"}, want: []string{"listen", "admin-listen"}},
 		"databases":        {args: []string{"--database-url", "mysql://x", "--nats-url", "http://x"}, want: []string{"database-url", "nats-url"}},
 		"NATS alone":       {args: []string{"--nats-url", "nats://x"}, want: []string{"database-url"}},
+		"a file store":     {args: []string{"--files-url", "/srv/files"}, want: []string{"files-url"}},
 		"half a key pair":  {args: []string{"--tls-key", "key.pem"}, want: []string{"tls-cert and tls-key"}},
 		"unknown keys":     {text: "lisen = \"x\"\nextra = 1", want: []string{`"lisen"`, `"extra"`, "stoa.toml"}},
 		"no TOML":          {text: "listen = \"a\"\nlisten", want: []string{"stoa.toml:2"}},

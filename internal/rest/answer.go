@@ -18,6 +18,8 @@ type Answer struct {
 	Count    *int   // rows in the page; nil: the key is left out
 	// Bare, if it is not nil, is the whole answer, without an envelope. It must be a JSON object.
 	Bare any
+	// Stream, if it is not nil, writes the whole answer by itself, with its status, see API.stream.
+	Stream func(w http.ResponseWriter, r *http.Request)
 }
 
 // envelope is the form of success.
@@ -95,6 +97,7 @@ const methodOptions = http.MethodOptions
 // allowOrigin lets pages of other origins read the answer, also if it is an error: those that the app's settings name,
 // or all. Tokens are sent by the client on purpose, never by the browser by itself.
 func (a *API) allowOrigin(h http.Header, c *Call) {
+	h.Set("Access-Control-Expose-Headers", "Accept-Ranges, Content-Disposition, Content-Length, Content-Range, ETag, X-Request-Id")
 	if c.App == nil || len(c.App.Settings.AllowedOrigins) == 0 {
 		h.Set("Access-Control-Allow-Origin", "*")
 		return
@@ -109,7 +112,8 @@ func (a *API) allowOrigin(h http.Header, c *Call) {
 func preflight(w http.ResponseWriter) {
 	h := w.Header()
 	h.Set("Access-Control-Allow-Methods", "GET, POST, PUT, DELETE, OPTIONS")
-	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Accept, restrict-access, share-secret, X-Requested-With, X-Request-Id")
+	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Accept, restrict-access, share-secret, thumbnail, "+
+		"thumbnail-width, thumbnail-height, Range, If-Range, If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since, X-Requested-With, X-Request-Id")
 	h.Set("Access-Control-Max-Age", "86400")
 	w.WriteHeader(http.StatusNoContent)
 }

@@ -28,12 +28,13 @@ type Call struct {
 	route  *Route // nil: none was found
 	values map[string]string
 	query  url.Values
-	reader io.Reader
+	reader io.Reader // the body, up to maxBody
+	whole  *upstream // the body, however long
 }
 
 func (a *API) newCall(w http.ResponseWriter, r *http.Request) *Call {
 	c := &Call{http: r, id: requestID(r), start: time.Now(), values: map[string]string{}, query: r.URL.Query(),
-		reader: http.MaxBytesReader(w, r.Body, maxBody)}
+		reader: http.MaxBytesReader(w, r.Body, maxBody), whole: newUpstream(w, r.Body)}
 	w.Header().Set("X-Request-Id", c.id)
 	for key, values := range c.query {
 		// This is how the web client writes what is not set.

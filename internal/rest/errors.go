@@ -9,6 +9,7 @@ import (
 	"github.com/stoa-chat/stoa/errcode"
 	"github.com/stoa-chat/stoa/internal/account"
 	"github.com/stoa-chat/stoa/internal/contact"
+	"github.com/stoa-chat/stoa/internal/file"
 	"github.com/stoa-chat/stoa/internal/presence"
 )
 
@@ -81,7 +82,9 @@ var (
 	refuseOther = sayOAuth.because(errors.New("the token of another user"))
 	refuseBody  = &refusal{status: http.StatusBadRequest, slug: "invalid_request_body", description: "Request body is invalid. Please check body is correct."}
 	refuseLong  = &refusal{status: http.StatusRequestEntityTooLarge, slug: "Request Entity Too Large", description: "the request body exceeds the maximum limit."}
-	refuseSlow  = &refusal{status: http.StatusRequestTimeout, slug: "request_timeout", description: "the request body did not arrive in time"}
+	// What is wrong with an upload is never a 400, from which the web client does not recover.
+	refuseForm = refusal{status: http.StatusUnprocessableEntity, slug: "invalid_request_body", description: "the request body is not the form that is expected"}
+	refuseSlow = &refusal{status: http.StatusRequestTimeout, slug: "request_timeout", description: "the request body did not arrive in time"}
 )
 
 // wordings are how the refusals of services are said. Where a route says one in another way, its handler does.
@@ -127,6 +130,19 @@ var wordings = []struct {
 	{presence.ErrTooMany, sayQuantity},
 	{presence.ErrExpiry, badRequest("presence_error", "")},
 	{presence.ErrArgument, badRequest("presence_error", "")},
+	{file.ErrOff, forbidden("forbidden_op", "chatfile service not open!")}, // with "service not open" web clients report SERVICE_NOT_ENABLED
+	{file.ErrTooLarge, refusal{status: http.StatusRequestEntityTooLarge, slug: "file exceeding maximum limit", description: "the file size exceeds the maximum limit."}},
+	{file.ErrEmpty, refusal{status: http.StatusUnprocessableEntity, slug: "illegal_argument", description: ""}},
+	{file.ErrPlaceFull, forbidden("exceed_limit", "")},
+	{file.ErrNoUpload, refusal{status: http.StatusNotFound, slug: "resource_not_found", description: ""}},
+	{file.ErrPicture, refusal{status: http.StatusUnprocessableEntity, slug: "illegal_argument", description: ""}},
+	{file.ErrPart, refusal{status: http.StatusUnprocessableEntity, slug: "illegal_argument", description: ""}},
+	{file.ErrNoFile, refusal{status: http.StatusNotFound, slug: "resource_not_found", description: ""}},
+	{file.ErrNoThumbnail, refusal{status: http.StatusNotFound, slug: "resource_not_found", description: ""}},
+	{file.ErrExpired, refusal{status: http.StatusNotFound, slug: "file_expired", description: ""}},
+	{file.ErrNoAccess, forbidden("forbidden_op", "chatfile no permission")},
+	{file.ErrLifetime, badRequest("illegal_argument", "")},
+	{file.ErrTooMany, badRequest("illegal_argument", "chatfile_ids size is too large")},
 	{account.ErrNoDevice, refusal{status: http.StatusNotFound, slug: "resource_not_found", description: ""}},
 }
 

@@ -22,6 +22,7 @@ import (
 	"github.com/stoa-chat/stoa/internal/account"
 	"github.com/stoa-chat/stoa/internal/clock"
 	"github.com/stoa-chat/stoa/internal/contact"
+	"github.com/stoa-chat/stoa/internal/file"
 	"github.com/stoa-chat/stoa/internal/presence"
 )
 
@@ -35,6 +36,7 @@ type API struct {
 	accounts *account.Service
 	contacts *contact.Service
 	presence *presence.Service
+	files    *file.Service
 	clock    *clock.Clock
 	log      *slog.Logger
 	metrics  *metrics
@@ -47,11 +49,12 @@ type Services struct {
 	Accounts *account.Service
 	Contacts *contact.Service
 	Presence *presence.Service
+	Files    *file.Service
 }
 
 // New makes the edge and registers its metrics.
 func New(services Services, c *clock.Clock, registry prometheus.Registerer, log *slog.Logger) *API {
-	a := &API{accounts: services.Accounts, contacts: services.Contacts, presence: services.Presence, clock: c, log: log,
+	a := &API{accounts: services.Accounts, contacts: services.Contacts, presence: services.Presence, files: services.Files, clock: c, log: log,
 		metrics: newMetrics(registry), tree: newNode()}
 	a.add(a.discoveryRoutes()...)
 	a.add(a.tokenRoutes()...)
@@ -61,6 +64,7 @@ func New(services Services, c *clock.Clock, registry prometheus.Registerer, log 
 	a.add(a.profileRoutes()...)
 	a.add(a.callRoutes()...)
 	a.add(a.presenceRoutes()...)
+	a.add(a.fileRoutes()...)
 	a.add(a.settingsRoutes()...)
 	return a
 }
@@ -91,6 +95,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		answer, err = a.run(r.Context(), c, path)
 	}
+	c.drain()
 	status := a.respond(w, c, answer, err)
 	a.metrics.observe(c.route.String(), status, time.Since(c.start))
 	a.log.Debug("request", "request_id", c.id, "method", r.Method, "path", r.URL.Path, "status", status, "error", err)
@@ -114,6 +119,9 @@ func (a *API) run(ctx context.Context, c *Call, path []string) (answer Answer, e
 
 // respond writes the answer or the error and returns the status.
 func (a *API) respond(w http.ResponseWriter, c *Call, answer Answer, err error) int {
+	if err == nil && answer.Stream != nil {
+		return a.stream(w, c, answer)
+	}
 	var text []byte
 	status := http.StatusOK
 	if err == nil {

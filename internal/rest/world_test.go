@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -18,10 +19,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/stoa-chat/stoa/internal/account"
+	"github.com/stoa-chat/stoa/internal/blob"
 	"github.com/stoa-chat/stoa/internal/bus"
 	"github.com/stoa-chat/stoa/internal/clock"
 	"github.com/stoa-chat/stoa/internal/contact"
 	"github.com/stoa-chat/stoa/internal/delivery"
+	"github.com/stoa-chat/stoa/internal/file"
 	"github.com/stoa-chat/stoa/internal/presence"
 	"github.com/stoa-chat/stoa/internal/store"
 	"github.com/stoa-chat/stoa/internal/store/sqlite"
@@ -58,6 +61,7 @@ type world struct {
 	accounts   *account.Service
 	contacts   *contact.Service
 	presence   *presence.Service
+	files      *file.Service
 	hub        *delivery.Hub
 	clock      *clock.Clock
 	registry   *prometheus.Registry
@@ -87,7 +91,10 @@ func newWorld(t *testing.T) *world {
 	w.contacts = contact.New(w.accounts, s, d, b, w.clock, log)
 	w.presence = presence.New(w.accounts, s, d, w.clock, log)
 	w.accounts.Observe(w.presence)
-	w.api = New(Services{Accounts: w.accounts, Contacts: w.contacts, Presence: w.presence}, w.clock, w.registry, log)
+	blobs, err := blob.OpenFolder(filepath.Join(t.TempDir(), "files"))
+	w.must(err)
+	w.files = file.New(w.accounts, s, blobs, w.clock, log)
+	w.api = New(Services{Accounts: w.accounts, Contacts: w.contacts, Presence: w.presence, Files: w.files}, w.clock, w.registry, log)
 	w.server = httptest.NewServer(w.api)
 	t.Cleanup(func() {
 		w.server.Close()

@@ -20,11 +20,11 @@ var layers = [][]string{
 	{"internal/gateway", "internal/rest", "internal/console"},
 	{"internal/message"},
 	{"internal/contact"},
-	{"internal/presence"},
+	{"internal/presence", "internal/file"},
 	{"internal/account"},
 	{"internal/delivery"},
 	{"internal/store/sqlite", "internal/store/postgres"},
-	{"internal/store", "internal/bus", "internal/blob", "internal/msync", "internal/config", "internal/clock", "internal/token"},
+	{"internal/store", "internal/bus", "internal/blob", "internal/picture", "internal/msync", "internal/config", "internal/clock", "internal/token"},
 	{"errcode"},
 }
 

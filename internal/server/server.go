@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,12 +21,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/stoa-chat/stoa/internal/account"
+	"github.com/stoa-chat/stoa/internal/blob"
 	"github.com/stoa-chat/stoa/internal/bus"
 	"github.com/stoa-chat/stoa/internal/clock"
 	"github.com/stoa-chat/stoa/internal/config"
 	"github.com/stoa-chat/stoa/internal/console"
 	"github.com/stoa-chat/stoa/internal/contact"
 	"github.com/stoa-chat/stoa/internal/delivery"
+	"github.com/stoa-chat/stoa/internal/file"
 	"github.com/stoa-chat/stoa/internal/gateway"
 	"github.com/stoa-chat/stoa/internal/message"
 	"github.com/stoa-chat/stoa/internal/presence"
@@ -41,6 +44,7 @@ const (
 	stopTime    = 15 * time.Second // for clients to be answered when the server stops
 	forgetEvery = time.Minute
 	forgetSlice = 200 // devices forgotten at a time
+	sweepEvery  = time.Minute
 )
 
 // Server is a node.
@@ -60,6 +64,7 @@ type Server struct {
 	contacts  *contact.Service
 	messages  *message.Service
 	presence  *presence.Service
+	files     *file.Service
 	listening atomic.Bool // the services may be told of changes
 	gateway   *gateway.Gateway
 
@@ -86,6 +91,10 @@ func New(ctx context.Context, c config.Config, k *clock.Clock, log *slog.Logger)
 	if s.store, err = openStore(ctx, c, log); err != nil {
 		return nil, err
 	}
+	blobs, err := openBlobs(ctx, c, log)
+	if err != nil {
+		return nil, err
+	}
 	now := time.Now()
 	if s.lease, err = s.store.JoinCluster(ctx, now.UnixMilli(), now.Add(leaseTime).UnixMilli()); err != nil {
 		return nil, fmt.Errorf("join cluster: %w", err)
@@ -105,6 +114,7 @@ func New(ctx context.Context, c config.Config, k *clock.Clock, log *slog.Logger)
 	s.contacts = contact.New(s.accounts, s.store, s.delivery, s.bus, k, log)
 	s.presence = presence.New(s.accounts, s.store, s.delivery, k, log)
 	s.accounts.Observe(s.presence)
+	s.files = file.New(s.accounts, s.store, blobs, k, log)
 	s.listening.Store(true)
 	s.messages = message.New(s.accounts, s.contacts, s.store, s.delivery, k, log)
 	s.gateway = gateway.New(s.accounts, s.contacts, s.messages, s.hub, k, gateway.NewMetrics(s.registry), log)
@@ -133,6 +143,16 @@ func openStore(ctx context.Context, c config.Config, log *slog.Logger) (store.St
 		return nil, fmt.Errorf("open SQLite: %w", err)
 	}
 	return s, nil
+}
+
+func openBlobs(ctx context.Context, c config.Config, log *slog.Logger) (blob.Store, error) {
+	if c.FilesURL != "" {
+		return blob.Open(ctx, c.FilesURL)
+	}
+	if c.NATSURL != "" {
+		log.Warn("files are kept in this node's own folder, where other nodes do not find them: set files-url")
+	}
+	return blob.OpenFolder(filepath.Join(c.Data, "files"))
 }
 
 func (s *Server) openBus(ctx context.Context) (bus.Bus, error) {
@@ -197,7 +217,7 @@ func (s *Server) scheme(plain string) string {
 func (s *Server) routes() http.Handler {
 	sockets := http.NewServeMux()
 	s.gateway.Register(sockets)
-	api := rest.New(rest.Services{Accounts: s.accounts, Contacts: s.contacts, Presence: s.presence}, s.clock, s.registry, s.log)
+	api := rest.New(rest.Services{Accounts: s.accounts, Contacts: s.contacts, Presence: s.presence, Files: s.files}, s.clock, s.registry, s.log)
 	api.TrustProxy = s.config.TrustProxy
 	own := http.NewServeMux()
 	own.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok") })
@@ -274,6 +294,7 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 	}
 	s.work.Go(s.keepLease)
 	s.work.Go(s.forgetDevices)
+	s.work.Go(s.sweepFiles)
 	servers := []*http.Server{main}
 	go s.serve(main, s.listener)
 	if s.admin != nil {
@@ -359,6 +380,26 @@ func (s *Server) forgetDevices() {
 			s.log.Warn("forget devices", "error", err)
 		} else if n > 0 {
 			s.log.Info("forgot devices", "count", n)
+		}
+	}
+}
+
+// sweepFiles removes files that have expired and uploads that were abandoned.
+func (s *Server) sweepFiles() {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.stopped.Done():
+			return
+		case <-tick.C:
+		}
+		n, err := s.files.Sweep(s.stopped)
+		if err != nil && s.stopped.Err() == nil {
+			s.log.Warn("sweep files", "error", err)
+		}
+		if n > 0 {
+			s.log.Info("removed files", "count", n)
 		}
 	}
 }

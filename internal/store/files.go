@@ -23,7 +23,7 @@ const (
 )
 
 // SinceForever as File.Since keeps a file for ever.
-const SinceForever int64 = 1<<63 - 1
+const SinceForever int64 = 1 << 62
 
 // File is an uploaded file. Its content, its thumbnail and its parts are blobs, whose keys begin with Blob.
 type File struct {
@@ -68,8 +68,10 @@ type Files interface {
 	// MoveFile takes a file from one state to another; ErrNotFound if it is not in the first. What is FileGone loses its
 	// parts.
 	MoveFile(ctx context.Context, file int64, from, to FileState) error
-	// FinishFile makes a closing file ready, with the size, type, name, box, Thumb and Since that are given. It loses its
-	// parts. ErrNotFound if it is not closing. ErrFull if it is shared in a place that has limit files.
+	// ForgetFile removes what is known of a file; it is no error if that is nothing.
+	ForgetFile(ctx context.Context, file int64) error
+	// FinishFile makes a closing file ready, with all that is given from Secret on. It loses its parts. ErrNotFound if it is
+	// not closing. ErrFull if it is shared in a place that has limit files.
 	FinishFile(ctx context.Context, file File, limit int) error
 	// SetThumb notes what became of a file's thumbnail.
 	SetThumb(ctx context.Context, file int64, thumb ThumbState) error

@@ -27,6 +27,7 @@ func Run(t *testing.T, open func(t *testing.T) blob.Store) {
 		"a blob is read from any place on":                testSeek,
 		"a blob is replaced":                              testReplace,
 		"a blob is deleted once and again":                testDelete,
+		"a folder of blobs is deleted":                    testDeleteAll,
 		"what is not there is not found":                  testNotFound,
 		"a put that fails leaves what was there":          testFailingReader,
 		"a put whose context ends leaves what was there":  testCancelledPut,
@@ -146,6 +147,25 @@ func testDelete(t *testing.T, s blob.Store) {
 		absent(t, s, "1/a")
 	}
 	holds(t, s, "1/b", []byte("b"))
+}
+
+func testDeleteAll(t *testing.T, s blob.Store) {
+	for _, key := range []string{"1/a/x", "1/a/y", "1/a/deep/z", "1/ab/x", "1/b"} {
+		put(t, s, key, []byte(key))
+	}
+	for range 2 {
+		if err := s.DeleteAll(t.Context(), "1/a"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, key := range []string{"1/a/x", "1/a/y", "1/a/deep/z"} {
+		absent(t, s, key)
+	}
+	for _, key := range []string{"1/ab/x", "1/b"} {
+		holds(t, s, key, []byte(key))
+	}
+	put(t, s, "1/a/x", []byte("again"))
+	holds(t, s, "1/a/x", []byte("again"))
 }
 
 func testNotFound(t *testing.T, s blob.Store) {

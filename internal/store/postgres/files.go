@@ -83,6 +83,16 @@ func (s *Store) MoveFile(ctx context.Context, file int64, from, to store.FileSta
 	}))
 }
 
+// ForgetFile implements store.Files.
+func (s *Store) ForgetFile(ctx context.Context, file int64) error {
+	return wrap("forget file", s.tx(ctx, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "DELETE FROM file WHERE id = $1", file); err != nil {
+			return err
+		}
+		return dropParts(ctx, tx, file)
+	}))
+}
+
 func dropParts(ctx context.Context, tx pgx.Tx, file int64) error {
 	_, err := tx.Exec(ctx, "DELETE FROM file_part WHERE file = $1", file)
 	return err
@@ -103,9 +113,9 @@ func (s *Store) FinishFile(ctx context.Context, f store.File, limit int) error {
 			}
 		}
 		tag, err := tx.Exec(ctx, `
-			UPDATE file SET state = $1, size = $2, type = $3, name = $4, width = $5, height = $6, thumb = $7, since = $8
-			WHERE id = $9 AND state = $10`,
-			store.FileReady, f.Size, f.Type, f.Name, f.Width, f.Height, f.Thumb, f.Since, f.ID, store.FileClosing)
+			UPDATE file SET state = $1, secret = $2, restricted = $3, size = $4, type = $5, name = $6, width = $7, height = $8, thumb = $9, since = $10
+			WHERE id = $11 AND state = $12`, store.FileReady, some(f.Secret), f.Restricted,
+			f.Size, f.Type, f.Name, f.Width, f.Height, f.Thumb, f.Since, f.ID, store.FileClosing)
 		if err := affected(tag, err, store.ErrNotFound); err != nil {
 			return err
 		}

@@ -104,6 +104,16 @@ func (s *Store) MoveFile(ctx context.Context, file int64, from, to store.FileSta
 	})
 }
 
+// ForgetFile implements store.Files.
+func (s *Store) ForgetFile(ctx context.Context, file int64) error {
+	return s.do(ctx, func(tx *sql.Conn) error {
+		if _, err := tx.ExecContext(context.Background(), "DELETE FROM file WHERE id = ?", file); err != nil {
+			return err
+		}
+		return dropParts(context.Background(), tx, file)
+	})
+}
+
 func dropParts(ctx context.Context, tx *sql.Conn, file int64) error {
 	_, err := tx.ExecContext(ctx, "DELETE FROM file_part WHERE file = ?", file)
 	return err
@@ -121,9 +131,9 @@ func (s *Store) FinishFile(ctx context.Context, f store.File, limit int) error {
 			}
 		}
 		err := mustTouch(tx.ExecContext(ctx, `
-			UPDATE file SET state = ?, size = ?, type = ?, name = ?, width = ?, height = ?, thumb = ?, since = ?
-			WHERE id = ? AND state = ?`,
-			store.FileReady, f.Size, f.Type, f.Name, f.Width, f.Height, f.Thumb, f.Since, f.ID, store.FileClosing))
+			UPDATE file SET state = ?, secret = ?, restricted = ?, size = ?, type = ?, name = ?, width = ?, height = ?, thumb = ?, since = ?
+			WHERE id = ? AND state = ?`, store.FileReady, some(f.Secret), f.Restricted,
+			f.Size, f.Type, f.Name, f.Width, f.Height, f.Thumb, f.Since, f.ID, store.FileClosing))
 		if err != nil {
 			return err
 		}

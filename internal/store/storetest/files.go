@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"math"
 	"testing"
 
 	"github.com/stoa-chat/stoa/internal/store"
@@ -73,6 +74,7 @@ var fileTests = []test{
 
 		file.Size, file.Type, file.Name, file.Width, file.Height = 1<<40, "image/png", "ü.png", 100, 200
 		file.Thumb, file.Since = store.ThumbMade, store.SinceForever
+		file.Secret, file.Restricted = []byte("another"), false
 		e.check("finish", e.FinishFile(e.ctx, file, plenty))
 		file.State = store.FileReady
 		same(t, "finished file", e.readFile(file), file)
@@ -110,6 +112,15 @@ var fileTests = []test{
 		e.check("remove", e.MoveFile(e.ctx, dropped.ID, store.FileDropped, store.FileGone))
 		same(t, "parts of the removed go", e.parts(dropped), nil)
 		same(t, "state", e.readFile(dropped).State, store.FileGone)
+
+		forgotten := e.file(app, e.user(app, "carol"), 0, store.FileOpen)
+		e.part(forgotten, 1, "a", 1)
+		for range 2 {
+			e.check("forget", e.ForgetFile(e.ctx, forgotten.ID))
+		}
+		same(t, "parts of the forgotten go", e.parts(forgotten), nil)
+		_, err = e.File(e.ctx, app.ID, forgotten.UUID)
+		e.is("the forgotten", err, store.ErrNotFound)
 	}},
 	{"files are listed by state and age", func(t *testing.T, e *env) {
 		app, other := e.app(), e.app()
@@ -129,8 +140,8 @@ var fileTests = []test{
 		}{
 			{start, plenty, nil},
 			{start + 2, plenty, uuids([]store.File{files[2], files[1]})},
-			{store.SinceForever, 2, uuids([]store.File{files[2], files[1]})},
-			{store.SinceForever, plenty, uuids([]store.File{files[2], files[1], files[0]})},
+			{math.MaxInt64, 2, uuids([]store.File{files[2], files[1]})},
+			{math.MaxInt64, plenty, uuids([]store.File{files[2], files[1], files[0]})},
 		} {
 			got, err := e.ListFiles(e.ctx, app.ID, store.FileReady, tt.before, tt.limit)
 			e.check("list files", err)
