@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/stoa-chat/stoa/errcode"
 )
@@ -21,6 +22,7 @@ type Client struct {
 	closed  bool
 	session *session // from the start of a Login to the end of what it began
 	lastID  uint64
+	uploads uploadLimits
 
 	running sync.WaitGroup // sessions that still hold a connection or a goroutine
 }
@@ -154,6 +156,25 @@ func (c *Client) User() (id string, ok bool) {
 		return "", false
 	}
 	return c.session.user, true
+}
+
+// Connected reports whether the user is logged in and the connection is up.
+func (c *Client) Connected() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.session != nil && c.session.conn != nil
+}
+
+// Probe asks the server for a sign of life now, instead of after the next silence. A program that was asleep calls it, to
+// find out soon that its connection is dead.
+func (c *Client) Probe() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.session != nil && c.session.conn != nil {
+		cn := c.session.conn
+		cn.heard = time.Now().Add(-c.opt.timeouts.Heartbeat)
+		cn.signal()
+	}
 }
 
 // RenewToken gives the session a new token, without reconnecting: the server is asked for its end, and it is used from

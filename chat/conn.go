@@ -80,10 +80,10 @@ func (s *session) connect(ctx context.Context, op string) (*conn, *connectError)
 		}
 		return &connectError{err: fail(code, op, message, err), opened: true}
 	}
-	first, err := provisionFrame(s.c.appKey, s.user, device, token)
+	first, err := provisionFrame(s.c.appKey, s.user, device, token, s.c.opt.loginInfo)
 	if err != nil {
 		cn.close(false)
-		return nil, &connectError{err: fail(errcode.InvalidParameter, op, "user id, device or token is not valid UTF-8", err), opened: true, refused: true}
+		return nil, &connectError{err: fail(errcode.InvalidParameter, op, "user id, device, token or login info is not valid UTF-8", err), opened: true, refused: true}
 	}
 	if err := ws.Write(answering, websocket.MessageBinary, first); err != nil {
 		return nil, broke(errcode.SDKRuntimeError, "", err)
@@ -251,7 +251,11 @@ func (s *session) outgoing(cn *conn, now time.Time) (frames [][]byte, wait time.
 			wait = min(wait, left)
 			break
 		}
-		s.settle(u, nil, u.failed(errcode.SendTimeout, "", nil))
+		if u.prompt {
+			s.settle(u, nil, u.failed(errcode.RequestTimeout, "", nil))
+		} else {
+			s.settle(u, nil, u.failed(errcode.SendTimeout, "", nil))
+		}
 		overdue++
 	}
 	if overdue > 0 {
@@ -315,7 +319,7 @@ func mustFrame(command msync.MSync_Command, payload proto.Message) []byte {
 	return data
 }
 
-func provisionFrame(appKey, user, device, token string) ([]byte, error) {
+func provisionFrame(appKey, user, device, token, loginInfo string) ([]byte, error) {
 	auth, err := json.Marshal(map[string]string{"token": "$t$" + token})
 	if err != nil {
 		return nil, err
@@ -331,6 +335,7 @@ func provisionFrame(appKey, user, device, token string) ([]byte, error) {
 		ActionVersion: "v5.1",
 		AuthToken:     string(auth),
 		SessionId:     strconv.FormatInt(time.Now().UnixMilli(), 10) + ":",
+		Reason:        loginInfo,
 	})
 	if err != nil {
 		return nil, err

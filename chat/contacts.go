@@ -2,6 +2,7 @@ package chat
 
 import (
 	"context"
+	"iter"
 	"net/http"
 	"net/url"
 	"slices"
@@ -35,21 +36,42 @@ type ContactEvent struct {
 // besides.
 func (c *Client) Contacts(ctx context.Context) ([]Contact, error) {
 	var answer struct {
-		Entities []struct {
-			Username string `json:"username"`
-			Remark   string `json:"remark"`
-		} `json:"entities"`
+		Entities []contactJSON `json:"entities"`
 	}
-	err := c.asUser(ctx, userCall{op: "contacts", method: http.MethodGet, below: []string{"users"}, path: []string{"contacts", "users"},
-		query: url.Values{"needReturnRemark": {"true"}}, out: &answer})
+	err := c.get(ctx, "contacts", &answer, url.Values{"needReturnRemark": {"true"}}, "users", me, "contacts", "users")
 	if err != nil {
 		return nil, err
 	}
-	contacts := make([]Contact, len(answer.Entities))
-	for i, e := range answer.Entities {
+	return contactsOf(answer.Entities), nil
+}
+
+// AllContacts is like [Client.Contacts], but reads the list page by page, in the order of their ids on the server.
+func (c *Client) AllContacts(ctx context.Context) iter.Seq2[Contact, error] {
+	return cursorPages("", func(cursor string) ([]Contact, string, error) {
+		var answer struct {
+			Data struct {
+				Contacts []contactJSON `json:"contacts"`
+				Cursor   string        `json:"cursor"`
+			} `json:"data"`
+		}
+		query := url.Values{"needReturnRemark": {"true"}, "limit": {"50"}, "cursor": {cursor}}
+		err := c.get(ctx, "contacts", &answer, query, "users", me, "contacts")
+		return contactsOf(answer.Data.Contacts), answer.Data.Cursor, err
+	})
+}
+
+// contactJSON is a contact in the server's answers.
+type contactJSON struct {
+	Username string `json:"username"`
+	Remark   string `json:"remark"`
+}
+
+func contactsOf(list []contactJSON) []Contact {
+	contacts := make([]Contact, len(list))
+	for i, e := range list {
 		contacts[i] = Contact{User: e.Username, Remark: e.Remark}
 	}
-	return contacts, nil
+	return contacts
 }
 
 // AddContact asks a user to become a contact, in words of up to 1,024 characters, which may be empty. The other is told by
@@ -61,31 +83,34 @@ func (c *Client) AddContact(ctx context.Context, user, reason string) error {
 	if reason != "" {
 		in["reason"] = reason
 	}
-	return c.change(ctx, []string{user}, userCall{op: "add contact", method: http.MethodPost, below: []string{"users"}, path: []string{"contacts", "apply"}, in: in})
+	if user == "" {
+		return fail(errcode.InvalidParameter, "add contact", "the user id is empty", nil)
+	}
+	return c.change(ctx, "add contact", http.MethodPost, in, nil, "users", me, "contacts", "apply")
 }
 
 // AcceptContact accepts a user's invitation: from then on each has the other as a contact.
 //
 // It returns 204 for an unknown user, 603 without an invitation, and 50 when one of them has 1,000 contacts.
 func (c *Client) AcceptContact(ctx context.Context, user string) error {
-	return c.change(ctx, []string{user}, userCall{op: "accept contact", method: http.MethodPost, below: []string{"users"}, path: []string{"contacts", "accept", "users", user}})
+	return c.change(ctx, "accept contact", http.MethodPost, nil, nil, "users", me, "contacts", "accept", "users", user)
 }
 
 // DeclineContact declines a user's invitation. It is no error if there is none. It returns 204 for an unknown user.
 func (c *Client) DeclineContact(ctx context.Context, user string) error {
-	return c.change(ctx, []string{user}, userCall{op: "decline contact", method: http.MethodPost, below: []string{"users"}, path: []string{"contacts", "decline", "users", user}})
+	return c.change(ctx, "decline contact", http.MethodPost, nil, nil, "users", me, "contacts", "decline", "users", user)
 }
 
 // RemoveContact removes a contact for both. It is no error if the user is none. It returns 204 for an unknown user.
 func (c *Client) RemoveContact(ctx context.Context, user string) error {
-	return c.change(ctx, []string{user}, userCall{op: "remove contact", method: http.MethodDelete, below: []string{"users"}, path: []string{"contacts", "users", user}})
+	return c.change(ctx, "remove contact", http.MethodDelete, nil, nil, "users", me, "contacts", "users", user)
 }
 
 // SetContactRemark changes the own note on a contact.
 //
 // It returns 204 for an unknown user, 221 for one who is no contact, and 50 for more than 100 characters.
 func (c *Client) SetContactRemark(ctx context.Context, user, remark string) error {
-	return c.change(ctx, []string{user}, userCall{op: "set remark", method: http.MethodPut, below: []string{"users"}, path: []string{"contacts", "users", user}, in: map[string]string{"remark": remark}})
+	return c.change(ctx, "set remark", http.MethodPut, map[string]string{"remark": remark}, nil, "users", me, "contacts", "users", user)
 }
 
 // BlockedUsers returns whom the user has blocked, newest first.
@@ -93,7 +118,7 @@ func (c *Client) BlockedUsers(ctx context.Context) ([]string, error) {
 	var answer struct {
 		Data []string `json:"data"`
 	}
-	err := c.asUser(ctx, userCall{op: "blocked users", method: http.MethodGet, below: []string{"users"}, path: []string{"blocks", "users"}, out: &answer})
+	err := c.get(ctx, "blocked users", &answer, nil, "users", me, "blocks", "users")
 	return answer.Data, err
 }
 
@@ -102,87 +127,43 @@ func (c *Client) BlockedUsers(ctx context.Context) ([]string, error) {
 //
 // It returns 204 for an unknown user, and 50 for too many at once or a list of more than 500.
 func (c *Client) BlockUsers(ctx context.Context, users ...string) error {
-	return c.change(ctx, users, userCall{op: "block users", method: http.MethodPost, below: []string{"sdk", "user"}, path: []string{"blocks"}, in: map[string]any{"usernames": users}})
+	return c.changeBlocks(ctx, "block users", http.MethodPost, users)
 }
 
 // UnblockUsers lifts blocks. It is no error if there are none. It returns 204 for an unknown user, and 50 for more than 50.
 func (c *Client) UnblockUsers(ctx context.Context, users ...string) error {
-	return c.change(ctx, users, userCall{op: "unblock users", method: http.MethodDelete, below: []string{"sdk", "user"}, path: []string{"blocks"}, in: map[string]any{"usernames": users}})
+	return c.changeBlocks(ctx, "unblock users", http.MethodDelete, users)
 }
 
-// userCall is a REST call on what belongs to the user: the path has the user's id after below.
-type userCall struct {
-	op, method  string
-	below, path []string
-	query       url.Values
-	in, out     any
-}
-
-// change makes a call that concerns others. The server does not tell this device what it has done itself.
-func (c *Client) change(ctx context.Context, others []string, call userCall) error {
-	if len(others) == 0 {
-		return fail(errcode.InvalidParameter, call.op, "there is no user id", nil)
+func (c *Client) changeBlocks(ctx context.Context, op, method string, users []string) error {
+	if len(users) == 0 || slices.Contains(users, "") {
+		return fail(errcode.InvalidParameter, op, "a user id is empty, or there is none", nil)
 	}
-	for _, other := range others {
-		if other == "" || other == "." || other == ".." { // no segment of a path
-			return fail(errcode.InvalidParameter, call.op, "the user id is empty or made of dots", nil)
-		}
-	}
-	c.mu.Lock()
-	if c.session != nil {
-		call.query = url.Values{"resource": {c.session.device}}
-	}
-	c.mu.Unlock()
-	call.out = &struct{}{}
-	return c.asUser(ctx, call)
-}
-
-// asUser makes a call with the session's token.
-func (c *Client) asUser(ctx context.Context, call userCall) error {
-	c.mu.Lock()
-	s, user, token := c.session, "", ""
-	if s != nil && s.phase != connecting {
-		user, token = s.user, s.token
-	}
-	c.mu.Unlock()
-	if token == "" {
-		return fail(errcode.RestNoSession, call.op, "", errcode.InvalidToken)
-	}
-	u := c.path(slices.Concat(call.below, []string{user}, call.path)...)
-	u.RawQuery = call.query.Encode()
-	return asError(c.requestAt(ctx, call.op, call.method, u, token, call.in, call.out))
+	return c.change(ctx, op, method, map[string]any{"usernames": users}, nil, "sdk", "user", me, "blocks")
 }
 
 // deliverRoster hands out a change of contacts. Changes of the block list have no callback.
-func (s *session) deliverRoster(meta *msync.Meta) {
+func (s *session) deliverRoster(meta *msync.Meta) error {
 	body := new(msync.RosterBody)
 	if err := proto.Unmarshal(meta.GetPayload(), body); err != nil {
-		s.c.events.reportError(s.badMessage("roster event", meta.GetId(), err))
-		return
+		return err
 	}
 	e := &ContactEvent{From: body.GetFrom().GetName(), Reason: body.GetReason()}
 	if e.User = e.From; e.From == s.user && len(body.GetTo()) > 0 {
 		e.User = body.GetTo()[0].GetName()
 	}
-	var name string
-	var callback func(*Listener) func(*ContactEvent)
+	d := &s.c.events
 	switch body.GetOperation() {
 	case msync.RosterBody_ADD:
-		name, callback = "OnContactInvited", func(l *Listener) func(*ContactEvent) { return l.OnContactInvited }
+		tell(d, "OnContactInvited", e, func(l *Listener) func(*ContactEvent) { return l.OnContactInvited })
 	case msync.RosterBody_REMOTE_ACCEPT:
-		name, callback = "OnContactAgreed", func(l *Listener) func(*ContactEvent) { return l.OnContactAgreed }
+		tell(d, "OnContactAgreed", e, func(l *Listener) func(*ContactEvent) { return l.OnContactAgreed })
 	case msync.RosterBody_DECLINE, msync.RosterBody_REMOTE_DECLINE:
-		name, callback = "OnContactRefused", func(l *Listener) func(*ContactEvent) { return l.OnContactRefused }
+		tell(d, "OnContactRefused", e, func(l *Listener) func(*ContactEvent) { return l.OnContactRefused })
 	case msync.RosterBody_ACCEPT:
-		name, callback = "OnContactAdded", func(l *Listener) func(*ContactEvent) { return l.OnContactAdded }
+		tell(d, "OnContactAdded", e, func(l *Listener) func(*ContactEvent) { return l.OnContactAdded })
 	case msync.RosterBody_REMOVE:
-		name, callback = "OnContactDeleted", func(l *Listener) func(*ContactEvent) { return l.OnContactDeleted }
-	default:
-		return
+		tell(d, "OnContactDeleted", e, func(l *Listener) func(*ContactEvent) { return l.OnContactDeleted })
 	}
-	s.c.events.each(name, func(l *Listener) {
-		if f := callback(l); f != nil {
-			f(e)
-		}
-	})
+	return nil
 }

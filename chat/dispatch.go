@@ -105,6 +105,15 @@ func (d *dispatcher) each(name string, f func(l *Listener)) {
 	}
 }
 
+// tell hands a value to one callback of every listener. It is called from events only.
+func tell[T any](d *dispatcher, name string, v T, callback func(*Listener) func(T)) {
+	d.each(name, func(l *Listener) {
+		if f := callback(l); f != nil {
+			f(v)
+		}
+	})
+}
+
 // reportError gives an error to every OnError.
 func (d *dispatcher) reportError(e *Error) {
 	for _, l := range d.snapshot() {
@@ -134,34 +143,28 @@ func (d *dispatcher) guard(where string, call func(), report func(*Error)) {
 // The events that carry nothing but their name, or an error.
 
 func (d *dispatcher) connected() {
-	d.post(func() { d.each("OnConnected", func(l *Listener) { call(l.OnConnected) }) })
+	d.post(func() { d.each("OnConnected", func(l *Listener) { invoke(l.OnConnected) }) })
 }
 
 func (d *dispatcher) reconnecting() {
-	d.post(func() { d.each("OnReconnecting", func(l *Listener) { call(l.OnReconnecting) }) })
+	d.post(func() { d.each("OnReconnecting", func(l *Listener) { invoke(l.OnReconnecting) }) })
 }
 
 func (d *dispatcher) disconnected(err error) {
-	d.post(func() {
-		d.each("OnDisconnected", func(l *Listener) {
-			if l.OnDisconnected != nil {
-				l.OnDisconnected(err)
-			}
-		})
-	})
+	d.post(func() { tell(d, "OnDisconnected", err, func(l *Listener) func(error) { return l.OnDisconnected }) })
 }
 
 func (d *dispatcher) tokenWillExpire() {
-	d.post(func() { d.each("OnTokenWillExpire", func(l *Listener) { call(l.OnTokenWillExpire) }) })
+	d.post(func() { d.each("OnTokenWillExpire", func(l *Listener) { invoke(l.OnTokenWillExpire) }) })
 }
 
 func (d *dispatcher) tokenExpired() {
-	d.post(func() { d.each("OnTokenExpired", func(l *Listener) { call(l.OnTokenExpired) }) })
+	d.post(func() { d.each("OnTokenExpired", func(l *Listener) { invoke(l.OnTokenExpired) }) })
 }
 
 func (d *dispatcher) failed(e *Error) { d.post(func() { d.reportError(e) }) }
 
-func call(f func()) {
+func invoke(f func()) {
 	if f != nil {
 		f()
 	}

@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -56,14 +57,19 @@ func (s *session) receive(cn *conn, data []byte) {
 
 // undecodable reports 604. Such reports count as received items: a broken server cannot fill the memory with them.
 func (s *session) undecodable(what string, id uint64, err error) {
-	e := s.badMessage(what, id, err)
-	if !s.c.events.offer(1, func() { s.c.events.reportError(e) }) {
-		s.c.opt.log.Debug("report dropped", "user", s.user, "code", int(e.Code), "err", e)
+	s.c.reportBad(badMessage("receive", what, id, err))
+}
+
+func (c *Client) reportBad(e *Error) {
+	if !c.events.offer(1, func() { c.events.reportError(e) }) {
+		c.opt.log.Debug("report dropped", "code", int(e.Code), "err", e)
 	}
 }
 
-func (s *session) badMessage(what string, id uint64, err error) *Error {
-	e := fail(errcode.BadMessage, "receive", what+" does not decode", err)
+var errNoContent = errors.New("message without content")
+
+func badMessage(op, what string, id uint64, err error) *Error {
+	e := fail(errcode.BadMessage, op, what+" does not decode", err)
 	if id != 0 {
 		e.Data = map[string]any{"mid": formatID(id)}
 	}
@@ -189,69 +195,73 @@ func (s *session) isSilenced() bool {
 	return s.silenced
 }
 
-// deliverMeta hands out one item. Kinds that this SDK does not know yet are passed over.
+// deliverMeta hands out one item. Kinds that this SDK does not know are passed over.
 func (s *session) deliverMeta(meta *msync.Meta) {
+	var err error
+	what := "message"
 	switch meta.GetNs() {
 	case msync.Meta_CHAT:
+		err = s.deliverChat(meta)
+	case msync.Meta_MUC:
+		what, err = "group event", s.deliverPlace(meta)
 	case msync.Meta_ROSTER:
-		s.deliverRoster(meta)
-		return
+		what, err = "roster event", s.deliverRoster(meta)
+	case msync.Meta_NOTIFY:
+		what, err = "notice", s.deliverNotice(meta.GetPayload())
 	case msync.Meta_STATISTIC:
-		if err := proto.Unmarshal(meta.GetPayload(), &msync.StatisticsBody{}); err != nil {
-			s.c.events.reportError(s.badMessage("statistics", meta.GetId(), err))
-		}
-		return
+		what, err = "statistics", proto.Unmarshal(meta.GetPayload(), &msync.StatisticsBody{})
 	default:
-		s.c.opt.log.Debug("item passed over", "user", s.user, "msg_id", meta.GetId(), "ns", meta.GetNs().String())
-		return
+		s.passOver(meta, "")
 	}
+	if err != nil {
+		s.c.events.reportError(badMessage("receive", what, meta.GetId(), err))
+	}
+}
+
+func (s *session) passOver(meta *msync.Meta, kind string) {
+	s.c.opt.log.Debug("item passed over", "user", s.user, "msg_id", meta.GetId(), "ns", meta.GetNs().String(), "kind", kind)
+}
+
+// deliverChat hands out a message, or what became of one.
+func (s *session) deliverChat(meta *msync.Meta) error {
 	body := new(msync.MessageBody)
 	if err := proto.Unmarshal(meta.GetPayload(), body); err != nil {
-		s.c.events.reportError(s.badMessage("message", meta.GetId(), err))
-		return
+		return err
 	}
+	d := &s.c.events
 	switch body.GetType() {
 	case msync.MessageBody_CHAT, msync.MessageBody_GROUPCHAT, msync.MessageBody_CHATROOM:
 		m, err := decodeMessage(s.user, meta, body)
 		if err != nil {
-			s.c.events.reportError(s.badMessage("message", meta.GetId(), err))
-			return
+			return err
 		}
 		if s.c.opt.deliveryReceipts && m.ChatType == SingleChat && m.From != s.user {
 			s.receipt(m)
 		}
 		if m.Kind == KindText {
-			s.c.events.each("OnTextMessage", func(l *Listener) {
-				if l.OnTextMessage != nil {
-					l.OnTextMessage(m)
-				}
-			})
+			tell(d, "OnTextMessage", m, func(l *Listener) func(*Message) { return l.OnTextMessage })
 		}
-		s.c.events.each("OnMessage", func(l *Listener) {
-			if l.OnMessage != nil {
-				l.OnMessage(m)
-			}
-		})
+		tell(d, "OnMessage", m, func(l *Listener) func(*Message) { return l.OnMessage })
 	case msync.MessageBody_DELIVER_ACK:
-		s.deliverReceipt("OnDeliveredMessage", meta, body, func(l *Listener) func(*Receipt) { return l.OnDeliveredMessage })
+		tell(d, "OnDeliveredMessage", decodeReceipt(s.user, meta, body), func(l *Listener) func(*Receipt) { return l.OnDeliveredMessage })
 	case msync.MessageBody_READ_ACK:
-		s.deliverReceipt("OnReadMessage", meta, body, func(l *Listener) func(*Receipt) { return l.OnReadMessage })
+		tell(d, "OnReadMessage", decodeReceipt(s.user, meta, body), func(l *Listener) func(*Receipt) { return l.OnReadMessage })
 	case msync.MessageBody_CHANNEL_ACK:
-		s.deliverReceipt("OnConversationRead", meta, body, func(l *Listener) func(*Receipt) { return l.OnConversationRead })
-	case msync.MessageBody_NORMAL:
-		s.c.events.reportError(s.badMessage("message", meta.GetId(), fmt.Errorf("it has no type")))
-	default:
-		s.c.opt.log.Debug("item passed over", "user", s.user, "msg_id", meta.GetId(), "type", body.GetType().String())
-	}
-}
-
-func (s *session) deliverReceipt(name string, meta *msync.Meta, body *msync.MessageBody, callback func(*Listener) func(*Receipt)) {
-	r := decodeReceipt(s.user, meta, body)
-	s.c.events.each(name, func(l *Listener) {
-		if f := callback(l); f != nil {
-			f(r)
+		tell(d, "OnConversationRead", decodeReceipt(s.user, meta, body), func(l *Listener) func(*Receipt) { return l.OnConversationRead })
+	case msync.MessageBody_RECALL:
+		tell(d, "OnRecall", decodeRecall(s.user, meta, body), func(l *Listener) func(*Recall) { return l.OnRecall })
+	case msync.MessageBody_EDIT:
+		m, err := decodeEdit(s.user, meta, body)
+		if err != nil {
+			return err
 		}
-	})
+		tell(d, "OnEdit", m, func(l *Listener) func(*Message) { return l.OnEdit })
+	case msync.MessageBody_NORMAL:
+		return errors.New("it has no type")
+	default:
+		s.passOver(meta, body.GetType().String())
+	}
+	return nil
 }
 
 // seenIDs remembers the last ids that a user was given, in a ring.

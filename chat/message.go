@@ -22,7 +22,26 @@ const (
 	SingleChat ChatType = iota // between two users
 	GroupChat
 	RoomChat
+	ThreadChat // beside a message of a group
 )
+
+// Target names a conversation.
+type Target struct {
+	Type ChatType
+	ID   string // of the other user, the group, the chatroom or the thread
+}
+
+// ToUser names the conversation with a user.
+func ToUser(id string) Target { return Target{SingleChat, id} }
+
+// ToGroup names the conversation of a group.
+func ToGroup(id string) Target { return Target{GroupChat, id} }
+
+// ToRoom names the conversation of a chatroom.
+func ToRoom(id string) Target { return Target{RoomChat, id} }
+
+// ToThread names the conversation of a thread.
+func ToThread(id string) Target { return Target{ThreadChat, id} }
 
 // Kind is what a message holds.
 type Kind int
@@ -71,8 +90,8 @@ type Message struct {
 	ClientID string // the sender's own; only in messages that this client sent
 	From     string // user id
 	Device   string // the sending device, where the server tells
-	To       string // user, group or room id
-	// Conversation is the id of the conversation that it belongs to: the group or room, or the other user.
+	To       string // user, group, room or thread id
+	// Conversation is the id of the conversation that it belongs to: the group, room or thread, or the other user.
 	Conversation string
 	ChatType     ChatType
 	Time         time.Time // by the server's clock
@@ -80,6 +99,70 @@ type Message struct {
 	// Ext is the application's own map. Received numbers are int64 or float64; what is neither a number, a string nor a
 	// bool travels as JSON and arrives as encoding/json decodes it.
 	Ext map[string]any
+
+	// WantsReceipts: the sender of a group message asked to be told who reads it.
+	WantsReceipts bool
+	Priority      Priority // of a message in a chatroom
+	Broadcast     bool     // sent by the backend to all chatrooms
+
+	Thread         *ThreadPlace    // where a message of a thread stands; nil for others
+	ThreadOverview *ThreadOverview // the thread that hangs on it, where the server tells
+	Edited         *Edit           // its last edit; nil: it is as it was sent
+	Reactions      []Reaction      // to it, where the server tells
+	Translations   []Translation   // of its text
+	// Read and Delivered are told of messages that come from the server's history.
+	Read, Delivered bool
+}
+
+// Target returns the conversation that the message belongs to.
+func (m *Message) Target() Target { return Target{m.ChatType, m.Conversation} }
+
+// ThreadPlace says where a thread hangs.
+type ThreadPlace struct {
+	Group, MessageID string
+	Name             string // of the thread
+}
+
+// ThreadOverview is what a message shows of its thread.
+type ThreadOverview struct {
+	ID, Group, Name  string
+	Messages         int
+	Created, Updated time.Time
+	LastMessage      *Message // nil: none
+}
+
+// Edit is what was done to a message after it was sent.
+type Edit struct {
+	By    string // user id
+	Time  time.Time
+	Count int // how often it was edited
+}
+
+// Translation is a text in another language.
+type Translation struct {
+	Language string // its code, as "fr"
+	Text     string
+}
+
+// Priority says what a chatroom drops last under load.
+type Priority int
+
+// The priorities of messages in chatrooms.
+const (
+	PriorityNormal Priority = iota
+	PriorityHigh
+	PriorityLow
+)
+
+// tag is the number of a priority on the wire.
+func (p Priority) tag() int64 {
+	switch p {
+	case PriorityHigh:
+		return 0
+	case PriorityLow:
+		return 2
+	}
+	return 1
 }
 
 // Receipt tells what became of messages.
@@ -100,7 +183,7 @@ const (
 
 func (t ChatType) bodyType() msync.MessageBody_Type {
 	switch t {
-	case GroupChat:
+	case GroupChat, ThreadChat:
 		return msync.MessageBody_GROUPCHAT
 	case RoomChat:
 		return msync.MessageBody_CHATROOM
@@ -276,7 +359,7 @@ func decodeMap(in []*msync.KeyValue) map[string]any {
 // decodeMessage reads a content message for the given user. The error says what is wrong with it.
 func decodeMessage(user string, meta *msync.Meta, body *msync.MessageBody) (*Message, error) {
 	if len(body.GetContents()) == 0 {
-		return nil, fmt.Errorf("message without content")
+		return nil, errNoContent
 	}
 	content, err := decodeContent(body.GetContents()[0])
 	if err != nil {
@@ -291,9 +374,89 @@ func decodeMessage(user string, meta *msync.Meta, body *msync.MessageBody) (*Mes
 		Time:     time.UnixMilli(int64(meta.GetTimestamp())),
 		Content:  content,
 		Ext:      decodeMap(body.GetExt()),
+
+		WantsReceipts: body.GetMsgConfig().GetAllowGroupAck(),
+	}
+	var extra extraJSON
+	if text := body.GetMeta(); text != "" && json.Unmarshal([]byte(text), &extra) == nil {
+		extra.addTo(user, m)
+	}
+	for _, kv := range meta.GetExt() {
+		switch kv.GetKey() {
+		case "chatroom_msg_tag":
+			for _, p := range []Priority{PriorityHigh, PriorityLow} {
+				if kv.GetVarintValue() == p.tag() {
+					m.Priority = p
+				}
+			}
+		case "is_broadcast":
+			m.Broadcast = kv.GetVarintValue() != 0
+		}
 	}
 	m.Conversation = conversation(user, m.ChatType, m.From, m.To)
 	return m, nil
+}
+
+// extraJSON is what the server adds to a message beside its content.
+type extraJSON struct {
+	Thread *struct {
+		Message string `json:"msg_parent_id"`
+		Group   string `json:"muc_parent_id"`
+		Name    string `json:"thread_name"`
+	} `json:"thread"`
+	Overview *struct {
+		ID       string       `json:"id"`
+		Group    string       `json:"muc_parent_id"`
+		Name     string       `json:"name"`
+		Created  millis       `json:"create_timestamp"`
+		Updated  millis       `json:"update_timestamp"`
+		Messages integer      `json:"message_count"`
+		Last     *messageJSON `json:"last_message"`
+	} `json:"thread_overview"`
+	Edit         *editJSON      `json:"edit_msg"`
+	Reactions    []reactionJSON `json:"reaction"`
+	Translations []struct {
+		Code string `json:"code"`
+		Text string `json:"text"`
+	} `json:"translations"`
+	Read      bool `json:"isRead"`
+	Delivered bool `json:"isDelivered"`
+}
+
+// editJSON is what the server tells of an edit.
+type editJSON struct {
+	Count    integer `json:"count"`
+	Operator string  `json:"operator"`
+	Time     millis  `json:"edit_time"`
+	Sender   string  `json:"sender"`
+	Sent     millis  `json:"send_time"`
+	ChatType string  `json:"chat_type"`
+}
+
+func (e *editJSON) edit() *Edit {
+	if e == nil || e.Count <= 0 {
+		return nil
+	}
+	return &Edit{By: e.Operator, Time: e.Time.Time, Count: int(e.Count)}
+}
+
+func (x *extraJSON) addTo(user string, m *Message) {
+	if x.Thread != nil && m.ChatType == GroupChat {
+		m.ChatType = ThreadChat
+		m.Thread = &ThreadPlace{Group: x.Thread.Group, MessageID: x.Thread.Message, Name: x.Thread.Name}
+	}
+	if o := x.Overview; o != nil {
+		m.ThreadOverview = &ThreadOverview{
+			ID: o.ID, Group: o.Group, Name: o.Name, Messages: int(o.Messages),
+			Created: o.Created.Time, Updated: o.Updated.Time, LastMessage: o.Last.message(user),
+		}
+	}
+	m.Edited = x.Edit.edit()
+	m.Reactions = reactionsOf(x.Reactions)
+	for _, t := range x.Translations {
+		m.Translations = append(m.Translations, Translation{Language: t.Code, Text: t.Text})
+	}
+	m.Read, m.Delivered = x.Read, x.Delivered
 }
 
 func decodeReceipt(user string, meta *msync.Meta, body *msync.MessageBody) *Receipt {

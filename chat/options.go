@@ -26,6 +26,7 @@ type options struct {
 	timeouts         Timeouts
 	reconnect        Reconnect
 	deliveryReceipts bool
+	loginInfo        string
 }
 
 // Timeouts are the limits of single steps. A zero field means its default, which is the protocol's.
@@ -34,6 +35,7 @@ type Timeouts struct {
 	Login     time.Duration // the server's answer to the login, 10 s
 	Send      time.Duration // the server's answer to a message or receipt once it is written, 15 s
 	Request   time.Duration // an HTTP request, 15 s
+	Upload    time.Duration // the upload of a file, or of one part of a large one, 300 s
 	Heartbeat time.Duration // silence after which the client asks the server for a sign of life, 30 s
 }
 
@@ -73,6 +75,21 @@ func WithDevice(id string) Option {
 			return fail(errcode.InvalidParameter, "new", "the device id is empty", nil)
 		}
 		o.device = id
+		return nil
+	}
+}
+
+// loginInfoLimit is how many bytes the text of [WithLoginInfo] may have.
+const loginInfoLimit = 1024
+
+// WithLoginInfo sets a text of up to 1,024 bytes that a device is shown when this one takes its place: it stands in the
+// Data of that device's 206, under "reason".
+func WithLoginInfo(text string) Option {
+	return func(o *options) error {
+		if len(text) > loginInfoLimit {
+			return fail(errcode.InvalidParameter, "new", "the login info is longer than 1024 bytes", nil)
+		}
+		o.loginInfo = text
 		return nil
 	}
 }
@@ -129,7 +146,7 @@ func WithTimeouts(t Timeouts) Option {
 	return func(o *options) error {
 		for set, d := range map[*time.Duration]time.Duration{
 			&o.timeouts.Dial: t.Dial, &o.timeouts.Login: t.Login, &o.timeouts.Send: t.Send,
-			&o.timeouts.Request: t.Request, &o.timeouts.Heartbeat: t.Heartbeat,
+			&o.timeouts.Request: t.Request, &o.timeouts.Upload: t.Upload, &o.timeouts.Heartbeat: t.Heartbeat,
 		} {
 			switch {
 			case d < 0:
@@ -184,6 +201,7 @@ func defaultOptions() options {
 			Login:     10 * time.Second,
 			Send:      15 * time.Second,
 			Request:   15 * time.Second,
+			Upload:    300 * time.Second,
 			Heartbeat: 30 * time.Second,
 		},
 		reconnect: Reconnect{Attempts: 20, Min: time.Second, Max: 30 * time.Second},

@@ -2,21 +2,27 @@ package chat
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"iter"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/stoa-chat/stoa/errcode"
 )
 
-// answerLimit bounds what is read of an HTTP answer; the longest is a full list of contacts, about 0.5 MB.
-const answerLimit = 1 << 20
+// answerLimit bounds what is read of an HTTP answer. Lists that are not paged are the longest; a full one of contacts has
+// about 0.5 MB.
+const answerLimit = 16 << 20
 
 // passwordToken exchanges a password for a token. A verdict on the credentials is 1, with the server's own code as the
 // cause; anything that keeps the server from giving one is 12.
@@ -83,6 +89,86 @@ func endTime(ms float64) time.Time {
 	return time.UnixMilli(int64(ms))
 }
 
+// me stands in the path of a [call] for the user who is logged in. It is the id of nobody.
+const me = "\x00me"
+
+// call is a REST call with the session's token.
+type call struct {
+	op, method string
+	path       []string // segments below the app; me is replaced
+	query      url.Values
+	in, out    any // JSON; where out is nil, only the form of the answer is looked at
+	// own names this device to the server, which then does not tell it what it has done itself.
+	own bool
+	// token is used in place of the session's, unless it is empty.
+	token string
+}
+
+// do makes a call. It returns 700 (wrapping 28) without a session and -3 for an id that no path can hold.
+func (c *Client) do(ctx context.Context, k call) error {
+	return asError(c.doCall(ctx, k))
+}
+
+func (c *Client) doCall(ctx context.Context, k call) *Error {
+	user, device, token := c.credentials()
+	if token == "" {
+		return fail(errcode.RestNoSession, k.op, "", errcode.InvalidToken)
+	}
+	path := slices.Clone(k.path)
+	for i, segment := range path {
+		switch segment {
+		case me:
+			path[i] = user
+		case "", ".", "..":
+			return fail(errcode.InvalidParameter, k.op, "an id is empty or made of dots", nil)
+		}
+	}
+	u := c.path(path...)
+	query := maps.Clone(k.query)
+	if k.own && device != "" {
+		if query == nil {
+			query = url.Values{}
+		}
+		query.Set("resource", device)
+	}
+	u.RawQuery = query.Encode()
+	return c.requestAt(ctx, k.op, k.method, u, cmp.Or(k.token, token), k.in, k.out)
+}
+
+// get reads what is at a path.
+func (c *Client) get(ctx context.Context, op string, out any, query url.Values, path ...string) error {
+	return c.do(ctx, call{op: op, method: http.MethodGet, path: path, query: query, out: out})
+}
+
+// change makes a call that the user's other devices, or others, are told of.
+func (c *Client) change(ctx context.Context, op, method string, in, out any, path ...string) error {
+	return c.do(ctx, call{op: op, method: method, path: path, in: in, out: out, own: true})
+}
+
+// credentials are those of the session; the token is empty without one.
+func (c *Client) credentials() (user, device, token string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s := c.session; s != nil && s.phase != connecting {
+		return s.user, s.device, s.token
+	}
+	return "", "", ""
+}
+
+// joinIDs joins ids as one segment of a path or one value of a query. The error is -3, for no ids and for those that would
+// be read as others.
+func joinIDs(op string, ids []string) (string, *Error) {
+	if len(ids) == 0 {
+		return "", fail(errcode.InvalidParameter, op, "there is no id", nil)
+	}
+	for _, id := range ids {
+		if id == "" || strings.Contains(id, ",") {
+			return "", fail(errcode.InvalidParameter, op, "an id is empty or has a comma", nil)
+		}
+	}
+	return strings.Join(ids, ","), nil
+}
+
 // path returns the address of a path below the app.
 func (c *Client) path(segments ...string) *url.URL {
 	return c.opt.server.JoinPath(slices.Concat([]string{c.org, c.app}, escape(segments))...)
@@ -95,7 +181,12 @@ func (c *Client) request(ctx context.Context, op, method string, path []string, 
 
 func (c *Client) requestAt(ctx context.Context, op, method string, u *url.URL, token string, in, out any) *Error {
 	var body io.Reader
-	if in != nil {
+	contentType := "application/json"
+	switch in := in.(type) {
+	case nil:
+	case url.Values:
+		body, contentType = strings.NewReader(in.Encode()), "application/x-www-form-urlencoded"
+	default:
 		text, err := json.Marshal(in)
 		if err != nil {
 			return fail(errcode.InvalidParameter, op, "the request has no JSON form", err)
@@ -108,7 +199,7 @@ func (c *Client) requestAt(ctx context.Context, op, method string, u *url.URL, t
 	if err != nil {
 		return fail(errcode.InvalidParameter, op, "the request has no valid form", err)
 	}
-	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Content-Type", contentType)
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
@@ -117,18 +208,96 @@ func (c *Client) requestAt(ctx context.Context, op, method string, u *url.URL, t
 		return transportError(ctx, op, err)
 	}
 	defer resp.Body.Close()
+	return readAnswer(ctx, op, resp, out)
+}
+
+// readAnswer decodes a 200 answer into out, and makes any other the error that it is.
+func readAnswer(ctx context.Context, op string, resp *http.Response, out any) *Error {
 	text, err := io.ReadAll(io.LimitReader(resp.Body, answerLimit))
 	if err != nil {
 		return transportError(ctx, op, err)
 	}
 	if resp.StatusCode != http.StatusOK {
-		return restError(op, resp.StatusCode, resp.Header, text)
+		return restError(op, resp, text)
+	}
+	if out == nil {
+		out = new(any)
 	}
 	if err := json.Unmarshal(text, out); err != nil {
 		e := fail(errcode.RequestFailed, op, "the server's answer is not JSON of the expected form", err)
 		e.Data = map[string]any{"http_status": resp.StatusCode, "body": string(text)}
 		return e
 	}
+	return nil
+}
+
+// cursorPages yields what next returns, page by page, until a page names no next one or that of before. An error is
+// yielded once, as the last.
+func cursorPages[T any](first string, next func(cursor string) ([]T, string, error)) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for cursor := first; ; {
+			items, following, err := next(cursor)
+			if err != nil {
+				var none T
+				yield(none, err)
+				return
+			}
+			for _, item := range items {
+				if !yield(item, nil) {
+					return
+				}
+			}
+			if following == "" || following == cursor {
+				return
+			}
+			cursor = following
+		}
+	}
+}
+
+// numberedPages is cursorPages for lists whose pages are numbered; one that is not full is the last.
+func numberedPages[T any](first, size int, next func(page int) ([]T, error)) iter.Seq2[T, error] {
+	return cursorPages(strconv.Itoa(first), func(cursor string) ([]T, string, error) {
+		page, _ := strconv.Atoi(cursor)
+		items, err := next(page)
+		if err != nil || len(items) < size {
+			return items, "", err
+		}
+		return items, strconv.Itoa(page + 1), nil
+	})
+}
+
+// integer is a number that some servers write as text.
+type integer int64
+
+// UnmarshalJSON takes numbers, also with a fraction, and texts that are numbers; null and "" are 0.
+func (n *integer) UnmarshalJSON(text []byte) error {
+	digits := strings.Trim(string(text), `"`)
+	if digits == "null" || digits == "" {
+		*n = 0
+		return nil
+	}
+	if v, err := strconv.ParseInt(digits, 10, 64); err == nil {
+		*n = integer(v)
+		return nil
+	}
+	v, err := strconv.ParseFloat(digits, 64)
+	if err != nil || !(v > -1<<53 && v < 1<<53) {
+		return fmt.Errorf("%s is not a number", text)
+	}
+	*n = integer(v)
+	return nil
+}
+
+// millis is a time in the protocol's milliseconds; what is not after 1970 is the zero time.
+type millis struct{ time.Time }
+
+func (m *millis) UnmarshalJSON(text []byte) error {
+	var n integer
+	if err := n.UnmarshalJSON(text); err != nil {
+		return err
+	}
+	m.Time = endTime(float64(n))
 	return nil
 }
 
@@ -150,82 +319,4 @@ func transportError(ctx context.Context, op string, err error) *Error {
 		return fail(errcode.RequestTimeout, op, "", errors.Join(err, context.DeadlineExceeded))
 	}
 	return fail(errcode.RequestUnknown, op, "the server could not be reached", err)
-}
-
-// restBody is the server's form of an error.
-type restBody struct {
-	Error       string `json:"error"`
-	Description string `json:"error_description"`
-	Exception   string `json:"exception"`
-	Code        int    `json:"error_code"`
-}
-
-// restRule maps an HTTP answer to a code; its parts that are zero match anything.
-type restRule struct {
-	status  int
-	codes   []int
-	slug    string
-	exact   string
-	parts   []string // all of them in the description
-	except  string   // the exception
-	becomes errcode.Code
-}
-
-// restRules hold what the routes of this package can be answered with; they are tried from top to bottom, what matches
-// none is 17.
-var restRules = []restRule{
-	{status: 400, exact: "The quantity has exceeded the limit!", becomes: errcode.MaxLimit},
-	{status: 400, parts: []string{"remark length must less"}, becomes: errcode.MaxLimit},
-	{status: 400, exact: "updateRemark | they are not friends, please add as a friend first.", becomes: errcode.UserNotFriend},
-	{status: 400, exact: "Request body not readable.Please check content type is correct!", becomes: errcode.InvalidParameter},
-	{status: 401, codes: []int{40001, 60001}, becomes: errcode.NoPermission},
-	{status: 401, exact: "Unable to authenticate (OAuth)", becomes: errcode.NoPermission},
-	{status: 403, codes: []int{40005, 40007, 91002, 91101}, becomes: errcode.MaxLimit},
-	{status: 403, codes: []int{40000, 60004, 15002}, becomes: errcode.ServiceNotEnabled},
-	{status: 403, parts: []string{"service not open!"}, becomes: errcode.ServiceNotEnabled},
-	{status: 403, parts: []string{"Inviter's contact max count"}, becomes: errcode.MaxLimit},
-	{status: 403, parts: []string{"Invitee's contact max count"}, becomes: errcode.MaxLimit},
-	{status: 403, becomes: errcode.PermissionDenied},
-	{status: 404, slug: "organization_application_not_found", becomes: errcode.InvalidAppKey},
-	{status: 404, codes: []int{40012}, becomes: errcode.NoPermission},
-	{status: 404, parts: []string{"username", "doesn't exist!'"}, becomes: errcode.UserNotFound},
-	{status: 404, parts: []string{"user not found"}, becomes: errcode.UserNotFound},
-	{status: 404, parts: []string{"Service resource not found"}, except: "UserNotFoundException", becomes: errcode.UserNotFound},
-	{status: 406, codes: []int{90004}, becomes: errcode.OperationNotAllowed},
-	{status: 429, parts: []string{"The request has reached the maximum limit"}, becomes: errcode.MaxLimit},
-	{status: 503, parts: []string{"The request has reached the maximum limit"}, becomes: errcode.MaxLimit},
-	{status: 429, becomes: errcode.ServerBusy},
-	{status: 503, becomes: errcode.ServerBusy},
-	{status: 500, codes: []int{40006, 40008, 40010}, becomes: errcode.ServerUnknownError},
-	{status: 500, codes: []int{90005, 99999}, becomes: errcode.RequestUnknown},
-}
-
-func (r restRule) matches(status int, b restBody) bool {
-	return r.status == status &&
-		(len(r.codes) == 0 || slices.Contains(r.codes, b.Code)) &&
-		(r.slug == "" || r.slug == b.Error) &&
-		(r.exact == "" || r.exact == b.Description) &&
-		(r.except == "" || r.except == b.Exception) &&
-		!slices.ContainsFunc(r.parts, func(part string) bool { return !strings.Contains(b.Description, part) })
-}
-
-// restError is the error of an answer other than 200.
-func restError(op string, status int, header http.Header, text []byte) *Error {
-	var b restBody
-	_ = json.Unmarshal(text, &b) // a body that is not the server's matches by status alone
-	code := errcode.RequestFailed
-	if i := slices.IndexFunc(restRules, func(r restRule) bool { return r.matches(status, b) }); i >= 0 {
-		code = restRules[i].becomes
-	}
-	message := b.Description
-	if message == "" {
-		message = http.StatusText(status)
-	}
-	e := fail(code, op, message, nil)
-	e.RequestID = header.Get("X-Request-Id")
-	e.Data = map[string]any{"http_status": status, "body": string(text)}
-	if after := header.Get("Retry-After"); after != "" {
-		e.Data["retry_after"] = after
-	}
-	return e
 }

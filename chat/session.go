@@ -165,6 +165,11 @@ func (s *session) interrupted(cause error) bool {
 		return false
 	}
 	s.phase, s.conn = reconnecting, nil
+	for _, u := range s.calls {
+		if u.prompt {
+			s.settle(u, nil, u.failed(errcode.Disconnected, "", lost))
+		}
+	}
 	for e := s.inflight.Back(); e != nil; e = s.inflight.Back() {
 		u := e.Value.(*uplink)
 		if u.writes >= maxWrites || s.c.opt.offlineQueue == 0 {
