@@ -1,5 +1,5 @@
-// Package chat is the Go SDK of Stoa: it logs a user in to a chat server, sends and receives messages and receipts, and
-// keeps the connection up.
+// Package chat is the Go SDK of Stoa: it logs a user in to a chat server, does there what users can do with messages,
+// people, groups, chatrooms and threads, hears of what others do, and keeps the connection up.
 //
 //	c, err := chat.New("stoa#demo", chat.WithServer("http://127.0.0.1:8080"))
 //	if err != nil { … }
@@ -7,6 +7,20 @@
 //	c.AddEventListener("bot", chat.Listener{OnTextMessage: func(m *chat.Message) { fmt.Println(m.From, m.Text) }})
 //	err = c.Login(ctx, "alice", chat.Password("stoa"))
 //	m, err := c.SendText(ctx, "bob", "hi")
+//
+// # Conversations and places
+//
+// A [Target] names a conversation: [ToUser], [ToGroup], [ToRoom], [ToThread]. Messages are sent with [Client.Send] and its
+// relatives, to a user or with [WithChatType] elsewhere. [Client.Group], [Client.Room] and [Client.Thread] give what can
+// be done in these places:
+//
+//	g, err := c.CreateGroup(ctx, chat.GroupOptions{Name: "hikers", Members: []string{"bob"}})
+//	err = g.Mute(ctx, time.Hour, "bob")
+//	for m, err := range c.History(ctx, chat.ToGroup(g.ID()), chat.HistoryQuery{}) { … }
+//
+// Lists that can be long are iterators. They ask for page after page while they are read, and yield an error as the last.
+// What a user does is told to the user's other devices, and to the others whom it concerns, by the callbacks of a
+// [Listener]; the device that does it hears of it by the call's return.
 //
 // # Errors
 //
