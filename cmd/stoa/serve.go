@@ -49,10 +49,11 @@ func (c *serveCommand) Run(ctx context.Context) error {
 }
 
 type devCommand struct {
-	Listen      string `help:"Address to serve on." default:"127.0.0.1:8080" env:"STOA_LISTEN"`
-	AllowRemote bool   `help:"Allow an address that other machines reach. Everybody knows the credentials." env:"STOA_ALLOW_REMOTE"`
-	Data        string `help:"Folder for the data; without it the data is thrown away at the end." type:"path" placeholder:"DIR"`
-	LogLevel    string `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"warn" env:"STOA_LOG_LEVEL"`
+	Listen       string `help:"Address to serve on." default:"127.0.0.1:8080" env:"STOA_LISTEN"`
+	AllowRemote  bool   `help:"Allow an address that other machines reach. Everybody knows the credentials." env:"STOA_ALLOW_REMOTE"`
+	Data         string `help:"Folder for the data; without it the data is thrown away at the end." type:"path" placeholder:"DIR"`
+	LogLevel     string `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"warn" env:"STOA_LOG_LEVEL"`
+	TranslateURL string `help:"LibreTranslate server that translates messages: http://…" env:"STOA_TRANSLATE_URL" placeholder:"URL"`
 }
 
 func (c *devCommand) Run(ctx context.Context) error {
@@ -71,7 +72,7 @@ func (c *devCommand) Run(ctx context.Context) error {
 		defer os.RemoveAll(folder)
 		data = folder
 	}
-	settings := config.Config{Listen: c.Listen, Data: data, App: server.DevApp, LogLevel: c.LogLevel, LogFormat: "text"}
+	settings := config.Config{Listen: c.Listen, Data: data, App: server.DevApp, LogLevel: c.LogLevel, LogFormat: "text", TranslateURL: c.TranslateURL}
 	s, err := server.New(ctx, settings, clock.New(), settings.Logger())
 	if err != nil {
 		return err

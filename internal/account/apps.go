@@ -62,6 +62,14 @@ type Settings struct {
 	FileMaxBytes int64 `json:"file_max_bytes"`
 	// FileLifetimeSeconds is how long what came with messages can be read; later it is code 223. 0: for ever.
 	FileLifetimeSeconds int64 `json:"file_lifetime_seconds"`
+	// Translation offers translation, if the server has a provider.
+	Translation bool `json:"translation"`
+	// Reactions offers reactions to messages.
+	Reactions bool `json:"reactions"`
+	// Pins offers to pin messages.
+	Pins bool `json:"pins"`
+	// Reports offers to report messages to the app's operator.
+	Reports bool `json:"reports"`
 }
 
 // DefaultSettings are those of a new application.
@@ -79,6 +87,10 @@ func DefaultSettings() Settings {
 		Push:                  true,
 		Files:                 true,
 		FileMaxBytes:          10 << 20,
+		Translation:           true,
+		Reactions:             true,
+		Pins:                  true,
+		Reports:               true,
 	}
 }
 

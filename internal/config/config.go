@@ -19,18 +19,20 @@ import (
 
 // Config is what an operator can set. The names of flags are those of the file's keys.
 type Config struct {
-	Listen      string `help:"Address to serve on." default:":8080" env:"STOA_LISTEN"`
-	AdminListen string `help:"Address for /metrics and /debug/pprof; empty: none." default:"127.0.0.1:8081" env:"STOA_ADMIN_LISTEN"`
-	Data        string `help:"Folder for the database (with SQLite) and for files." default:"stoa-data" env:"STOA_DATA" type:"path"`
-	DatabaseURL string `help:"PostgreSQL to use in place of SQLite: postgres://…" env:"STOA_DATABASE_URL" placeholder:"URL"`
-	NATSURL     string `name:"nats-url" help:"NATS that connects several nodes: nats://…" env:"STOA_NATS_URL" placeholder:"URL"`
-	FilesURL    string `name:"files-url" help:"Where uploaded files are kept: s3://BUCKET?endpoint=URL, or file:///FOLDER; default: files in the data folder." env:"STOA_FILES_URL" placeholder:"URL"`
-	TLSCert     string `name:"tls-cert" help:"Certificate file (PEM); read again when it changes." env:"STOA_TLS_CERT" placeholder:"FILE"`
-	TLSKey      string `name:"tls-key" help:"Private key file (PEM) of the certificate." env:"STOA_TLS_KEY" placeholder:"FILE"`
-	TrustProxy  bool   `help:"Believe X-Forwarded-Proto and X-Forwarded-Host: only behind a proxy that sets them." env:"STOA_TRUST_PROXY"`
-	App         string `help:"Key of the application that the first start makes." default:"stoa#app" env:"STOA_APP"`
-	LogLevel    string `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"info" env:"STOA_LOG_LEVEL"`
-	LogFormat   string `help:"text or json." enum:"text,json" default:"json" env:"STOA_LOG_FORMAT"`
+	Listen       string `help:"Address to serve on." default:":8080" env:"STOA_LISTEN"`
+	AdminListen  string `help:"Address for /metrics and /debug/pprof; empty: none." default:"127.0.0.1:8081" env:"STOA_ADMIN_LISTEN"`
+	Data         string `help:"Folder for the database (with SQLite) and for files." default:"stoa-data" env:"STOA_DATA" type:"path"`
+	DatabaseURL  string `help:"PostgreSQL to use in place of SQLite: postgres://…" env:"STOA_DATABASE_URL" placeholder:"URL"`
+	NATSURL      string `name:"nats-url" help:"NATS that connects several nodes: nats://…" env:"STOA_NATS_URL" placeholder:"URL"`
+	FilesURL     string `name:"files-url" help:"Where uploaded files are kept: s3://BUCKET?endpoint=URL, or file:///FOLDER; default: files in the data folder." env:"STOA_FILES_URL" placeholder:"URL"`
+	TLSCert      string `name:"tls-cert" help:"Certificate file (PEM); read again when it changes." env:"STOA_TLS_CERT" placeholder:"FILE"`
+	TLSKey       string `name:"tls-key" help:"Private key file (PEM) of the certificate." env:"STOA_TLS_KEY" placeholder:"FILE"`
+	TrustProxy   bool   `help:"Believe X-Forwarded-Proto and X-Forwarded-Host: only behind a proxy that sets them." env:"STOA_TRUST_PROXY"`
+	TranslateURL string `help:"LibreTranslate server that translates messages: http://…" env:"STOA_TRANSLATE_URL" placeholder:"URL"`
+	TranslateKey string `help:"API key for that server." env:"STOA_TRANSLATE_KEY" placeholder:"KEY"`
+	App          string `help:"Key of the application that the first start makes." default:"stoa#app" env:"STOA_APP"`
+	LogLevel     string `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"info" env:"STOA_LOG_LEVEL"`
+	LogFormat    string `help:"text or json." enum:"text,json" default:"json" env:"STOA_LOG_FORMAT"`
 }
 
 // Validate reports everything that is wrong at once. Kong calls it.
@@ -56,6 +58,12 @@ func (c *Config) Validate() error {
 	}
 	if c.FilesURL != "" && !scheme(c.FilesURL, "s3", "file") {
 		wrong("files-url: want s3://… or file://…")
+	}
+	if c.TranslateURL != "" && !scheme(c.TranslateURL, "http", "https") {
+		wrong("translate-url: want http://…")
+	}
+	if c.TranslateKey != "" && c.TranslateURL == "" {
+		wrong("translate-key: there is no translate-url that it is for")
 	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		wrong("tls-cert and tls-key go together")

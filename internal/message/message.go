@@ -18,10 +18,14 @@ import (
 	"github.com/stoa-chat/stoa/internal/delivery"
 	"github.com/stoa-chat/stoa/internal/msync"
 	"github.com/stoa-chat/stoa/internal/store"
+	"github.com/stoa-chat/stoa/internal/translate"
 )
 
 // Service is the message service of one node.
 type Service struct {
+	// Translator translates texts; nil: nothing does. It is not to be changed once the service is used.
+	Translator translate.Provider
+
 	accounts *account.Service
 	contacts *contact.Service
 	store    store.Store

@@ -143,6 +143,8 @@ func TestEveryRouteServesItsCallers(t *testing.T) {
 		"POST /users/{user}/presence/{expiry}":            `{"usernames":["bob"]}`,
 		"POST /users/{user}/presence/{resource}/{status}": `{"ext":"busy"}`,
 		"POST /users/{user}/chatfiles/lifetime":           `{"lifetime":"forever"}`,
+		"POST /users/{user}/translate":                    `{"text":"hello","to":["fr"]}`,
+		"POST /translate":                                 `{"text":"hello","to":["fr"]}`,
 
 		"POST /users/{user}/contacts/apply":         `{"usernames":["bob"]}`,
 		"PUT /users/{user}/contacts/users/{friend}": `{"remark":"Bobby"}`,

@@ -143,6 +143,9 @@ var wordings = []struct {
 	{file.ErrNoAccess, forbidden("forbidden_op", "chatfile no permission")},
 	{file.ErrLifetime, badRequest("illegal_argument", "")},
 	{file.ErrTooMany, badRequest("illegal_argument", "chatfile_ids size is too large")},
+	{errcode.TranslationNotValid, badRequest("illegal_argument", "The target language is not valid.")},
+	{errcode.TranslationTooLong, badRequest("illegal_argument", "The input text is too long.")},
+	{errcode.TranslationFailed, refusal{status: http.StatusInternalServerError, slug: "translation_failed", description: "translte failed!", log: true}},
 	{account.ErrNoDevice, refusal{status: http.StatusNotFound, slug: "resource_not_found", description: ""}},
 }
 
@@ -165,6 +168,8 @@ func refusalOf(err error) *refusal {
 	}
 	var e *errcode.Error
 	switch {
+	case errors.Is(err, errcode.MaxLimit):
+		return sayQuantity.because(err)
 	case errors.As(err, &e) && e.Code == errcode.ServiceNotEnabled:
 		say := forbidden("function_not_open_error", e.Message)
 		say.code = codeNotOpen

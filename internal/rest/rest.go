@@ -23,6 +23,7 @@ import (
 	"github.com/stoa-chat/stoa/internal/clock"
 	"github.com/stoa-chat/stoa/internal/contact"
 	"github.com/stoa-chat/stoa/internal/file"
+	"github.com/stoa-chat/stoa/internal/message"
 	"github.com/stoa-chat/stoa/internal/presence"
 )
 
@@ -37,6 +38,7 @@ type API struct {
 	contacts *contact.Service
 	presence *presence.Service
 	files    *file.Service
+	messages *message.Service
 	clock    *clock.Clock
 	log      *slog.Logger
 	metrics  *metrics
@@ -50,12 +52,13 @@ type Services struct {
 	Contacts *contact.Service
 	Presence *presence.Service
 	Files    *file.Service
+	Messages *message.Service
 }
 
 // New makes the edge and registers its metrics.
 func New(services Services, c *clock.Clock, registry prometheus.Registerer, log *slog.Logger) *API {
-	a := &API{accounts: services.Accounts, contacts: services.Contacts, presence: services.Presence, files: services.Files, clock: c, log: log,
-		metrics: newMetrics(registry), tree: newNode()}
+	a := &API{accounts: services.Accounts, contacts: services.Contacts, presence: services.Presence, files: services.Files,
+		messages: services.Messages, clock: c, log: log, metrics: newMetrics(registry), tree: newNode()}
 	a.add(a.discoveryRoutes()...)
 	a.add(a.tokenRoutes()...)
 	a.add(a.userRoutes()...)
@@ -65,6 +68,7 @@ func New(services Services, c *clock.Clock, registry prometheus.Registerer, log 
 	a.add(a.callRoutes()...)
 	a.add(a.presenceRoutes()...)
 	a.add(a.fileRoutes()...)
+	a.add(a.translationRoutes()...)
 	a.add(a.settingsRoutes()...)
 	return a
 }

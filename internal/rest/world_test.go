@@ -25,6 +25,7 @@ import (
 	"github.com/stoa-chat/stoa/internal/contact"
 	"github.com/stoa-chat/stoa/internal/delivery"
 	"github.com/stoa-chat/stoa/internal/file"
+	"github.com/stoa-chat/stoa/internal/message"
 	"github.com/stoa-chat/stoa/internal/presence"
 	"github.com/stoa-chat/stoa/internal/store"
 	"github.com/stoa-chat/stoa/internal/store/sqlite"
@@ -62,6 +63,7 @@ type world struct {
 	contacts   *contact.Service
 	presence   *presence.Service
 	files      *file.Service
+	messages   *message.Service
 	hub        *delivery.Hub
 	clock      *clock.Clock
 	registry   *prometheus.Registry
@@ -94,7 +96,10 @@ func newWorld(t *testing.T) *world {
 	blobs, err := blob.OpenFolder(filepath.Join(t.TempDir(), "files"))
 	w.must(err)
 	w.files = file.New(w.accounts, s, blobs, w.clock, log)
-	w.api = New(Services{Accounts: w.accounts, Contacts: w.contacts, Presence: w.presence, Files: w.files}, w.clock, w.registry, log)
+	w.messages = message.New(w.accounts, w.contacts, s, d, w.clock, log)
+	w.messages.Translator = interpreter{}
+	w.api = New(Services{Accounts: w.accounts, Contacts: w.contacts, Presence: w.presence, Files: w.files, Messages: w.messages},
+		w.clock, w.registry, log)
 	w.server = httptest.NewServer(w.api)
 	t.Cleanup(func() {
 		w.server.Close()

@@ -24,7 +24,8 @@ var layers = [][]string{
 	{"internal/account"},
 	{"internal/delivery"},
 	{"internal/store/sqlite", "internal/store/postgres"},
-	{"internal/store", "internal/bus", "internal/blob", "internal/picture", "internal/msync", "internal/config", "internal/clock", "internal/token"},
+	{"internal/store", "internal/bus", "internal/blob", "internal/picture", "internal/msync", "internal/config", "internal/clock", "internal/token",
+		"internal/translate"},
 	{"errcode"},
 }
 

@@ -36,6 +36,7 @@ import (
 	"github.com/stoa-chat/stoa/internal/store"
 	"github.com/stoa-chat/stoa/internal/store/postgres"
 	"github.com/stoa-chat/stoa/internal/store/sqlite"
+	"github.com/stoa-chat/stoa/internal/translate"
 )
 
 const (
@@ -117,6 +118,11 @@ func New(ctx context.Context, c config.Config, k *clock.Clock, log *slog.Logger)
 	s.files = file.New(s.accounts, s.store, blobs, k, log)
 	s.listening.Store(true)
 	s.messages = message.New(s.accounts, s.contacts, s.store, s.delivery, k, log)
+	if c.TranslateURL != "" {
+		if s.messages.Translator, err = translate.NewLibreTranslate(c.TranslateURL, c.TranslateKey); err != nil {
+			return nil, err
+		}
+	}
 	s.gateway = gateway.New(s.accounts, s.contacts, s.messages, s.hub, k, gateway.NewMetrics(s.registry), log)
 	s.handler = s.routes()
 	if s.listener, err = net.Listen("tcp", c.Listen); err != nil {
@@ -217,7 +223,8 @@ func (s *Server) scheme(plain string) string {
 func (s *Server) routes() http.Handler {
 	sockets := http.NewServeMux()
 	s.gateway.Register(sockets)
-	api := rest.New(rest.Services{Accounts: s.accounts, Contacts: s.contacts, Presence: s.presence, Files: s.files}, s.clock, s.registry, s.log)
+	api := rest.New(rest.Services{Accounts: s.accounts, Contacts: s.contacts, Presence: s.presence, Files: s.files, Messages: s.messages},
+		s.clock, s.registry, s.log)
 	api.TrustProxy = s.config.TrustProxy
 	own := http.NewServeMux()
 	own.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok") })

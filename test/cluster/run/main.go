@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -45,6 +46,13 @@ func run(ctx context.Context, command []string) (status int, err error) {
 	if err != nil {
 		return 0, err
 	}
+	// The nodes and the tests agree on where translations come from; a test listens there.
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	os.Setenv("STOA_TRANSLATE_URL", "http://"+listener.Addr().String())
+	listener.Close()
 	c, err := cluster.Start(ctx, program, postgres, 2)
 	if err != nil {
 		return 0, err
