@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -130,18 +131,32 @@ func (c *Crowd) register(ctx context.Context, name string) (string, error) {
 }
 
 func (c *Crowd) askToken(ctx context.Context, bearer string, ask map[string]any) (string, error) {
+	var answer struct {
+		AccessToken string `json:"access_token"`
+	}
+	if err := c.post(ctx, "/token", bearer, ask, &answer); err != nil {
+		return "", err
+	}
+	if answer.AccessToken == "" {
+		return "", errors.New("the answer holds no access_token")
+	}
+	return answer.AccessToken, nil
+}
+
+// post sends JSON to a path below the app and decodes the answer.
+func (c *Crowd) post(ctx context.Context, path, bearer string, ask, answer any) error {
 	org, app, ok := strings.Cut(c.target.App, "#")
 	if !ok {
-		return "", fmt.Errorf("app %q is not of the form org#app", c.target.App)
+		return fmt.Errorf("app %q is not of the form org#app", c.target.App)
 	}
 	body, err := json.Marshal(ask)
 	if err != nil {
-		return "", err
+		return err
 	}
-	address := c.target.URL + "/" + url.PathEscape(org) + "/" + url.PathEscape(app) + "/token"
+	address := c.target.URL + "/" + url.PathEscape(org) + "/" + url.PathEscape(app) + path
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
 	if err != nil {
-		return "", err
+		return err
 	}
 	request.Header.Set("Content-Type", "application/json")
 	if bearer != "" {
@@ -149,23 +164,20 @@ func (c *Crowd) askToken(ctx context.Context, bearer string, ask map[string]any)
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer response.Body.Close()
 	content, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
 	if err != nil {
-		return "", err
+		return err
 	}
 	if response.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("%s: %.200s", response.Status, content)
+		return fmt.Errorf("%s: %.200s", response.Status, content)
 	}
-	var answer struct {
-		AccessToken string `json:"access_token"`
+	if err := json.Unmarshal(content, answer); err != nil {
+		return fmt.Errorf("decode answer %.200q: %w", content, err)
 	}
-	if err := json.Unmarshal(content, &answer); err != nil || answer.AccessToken == "" {
-		return "", fmt.Errorf("the answer holds no access_token: %.200s", content)
-	}
-	return answer.AccessToken, nil
+	return nil
 }
 
 // login signs a user in; the session ends with the crowd.

@@ -2,13 +2,8 @@ package bench
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"io"
-	"net/url"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,22 +13,9 @@ import (
 // own, who acknowledges every batch as the web client does. It makes its users itself, without passwords. The tags are
 // for the command line.
 type Direct struct {
-	URL          string        `name:"url" help:"The server." default:"http://127.0.0.1:8080" env:"STOA_URL"`
-	App          string        `name:"app" help:"The app, as org#app." default:"stoa#demo" env:"STOA_APP"`
-	ClientID     string        `name:"client-id" help:"The app's client id." default:"stoa-demo-id" env:"STOA_CLIENT_ID"`
-	ClientSecret string        `name:"client-secret" help:"The app's client secret." default:"stoa-demo-secret" env:"STOA_CLIENT_SECRET"`
-	Pairs        int           `name:"pairs" help:"Pairs of a sender and a receiver." default:"100"`
-	InFlight     int           `name:"in-flight" help:"Messages that each sender keeps unanswered." default:"16"`
-	Body         int           `name:"body" help:"Bytes of text in a message." default:"200"`
-	Duration     time.Duration `name:"duration" help:"How long to measure." default:"10s"`
-	Warmup       time.Duration `name:"warmup" help:"How long to run before measuring." default:"1s"`
-	PID          int           `name:"pid" help:"The server's process on this machine, to read its CPU time and memory where it shows no metrics at the URL."`
-	JSON         bool          `name:"json" help:"Print the result as JSON."`
-
-	// Progress is told what is being done, with a line a second while the load runs; nil tells nobody.
-	Progress io.Writer `kong:"-"`
-
-	patience time.Duration // for the last messages; 0 means drainTime
+	Load
+	Pairs    int `name:"pairs" help:"Pairs of a sender and a receiver." default:"100"`
+	InFlight int `name:"in-flight" help:"Messages that each sender keeps unanswered." default:"16"`
 }
 
 const (
@@ -45,21 +27,7 @@ const (
 
 // Validate reports everything that is wrong with the settings.
 func (d *Direct) Validate() error {
-	var wrong []error
-	complain := func(bad bool, format string, args ...any) {
-		if bad {
-			wrong = append(wrong, fmt.Errorf(format, args...))
-		}
-	}
-	u, err := url.Parse(d.URL)
-	complain(err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https", "url %q is not http://host or https://host", d.URL)
-	complain(strings.Count(d.App, "#") != 1, "app %q is not of the form org#app", d.App)
-	complain(d.Pairs < 1, "pairs must be at least 1")
-	complain(d.InFlight < 1, "in-flight must be at least 1")
-	complain(d.Body < stampSize, "body must be at least %d bytes", stampSize)
-	complain(d.Duration <= 0, "duration must be positive")
-	complain(d.Warmup < 0, "warmup must not be negative")
-	return errors.Join(wrong...)
+	return errors.Join(d.Load.Validate(), atLeast("pairs", d.Pairs, 1), atLeast("in-flight", d.InFlight, 1))
 }
 
 // Run runs the workload. When ctx ends it stops sending and returns what it has measured so far; only before the first
@@ -78,12 +46,11 @@ func (d *Direct) Run(ctx context.Context) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	crowd, err := gather(ctx, Target{URL: d.URL, App: d.App, ClientID: d.ClientID, ClientSecret: d.ClientSecret}, heartbeat)
+	crowd, err := gather(ctx, d.target(), heartbeat)
 	if err != nil {
 		return nil, err
 	}
-	load := &directLoad{crowd: crowd, inFlight: d.InFlight, body: d.Body, epoch: time.Now(),
-		refusals: result.Refusals}
+	load := &directLoad{crowd: crowd, inFlight: d.InFlight, body: d.Body, epoch: time.Now(), trouble: trouble{sockets: 2 * d.Pairs}}
 	window, err := load.run(ctx, d, watch, out)
 	crowd.Close() // from here on nothing is written to what load holds
 	if window == nil {
@@ -94,11 +61,7 @@ func (d *Direct) Run(ctx context.Context) (*Result, error) {
 		result.ServerSource = source
 	}
 	result.Interrupted = window.took < d.Duration
-	result.Misdelivered = load.misdelivered.Load()
-	result.Disconnects = uint64(load.broken)
-	if load.firstBroken != nil {
-		result.FirstDisconnect = load.firstBroken.Error()
-	}
+	result.setTrouble(&load.trouble)
 	var sum tally
 	for _, p := range load.pairs {
 		sum.add(p.ledger.sum())
@@ -118,13 +81,7 @@ type directLoad struct {
 	meter          meter
 	pairs          []*pair
 	stopped        atomic.Bool // senders send no more
-	misdelivered   atomic.Uint64
-
-	mu          sync.Mutex
-	refusals    map[string]uint64
-	broken      int // sockets
-	firstBroken error
-	end         context.CancelFunc // ends the measuring
+	trouble
 }
 
 // run returns no window if the load never began.
@@ -164,11 +121,7 @@ func (l *directLoad) run(ctx context.Context, d *Direct, watch probe, out *progr
 	window, err := l.meter.measure(running, watch, d.Warmup, d.Duration, out)
 	l.stopped.Store(true)
 	out.status("waiting for the last messages")
-	patience := cmp.Or(d.patience, drainTime)
-	if ctx.Err() != nil {
-		patience = min(patience, hurriedDrain)
-	}
-	l.drain(context.WithoutCancel(ctx), patience)
+	l.drain(context.WithoutCancel(ctx), d.lastMessages(ctx))
 	return &window, err
 }
 
@@ -213,26 +166,6 @@ func (l *directLoad) drain(ctx context.Context, patience time.Duration) {
 	}
 }
 
-func (l *directLoad) refuse(code uint64, reason []byte) {
-	key := fmt.Sprintf("%d %.100s", code, reason)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if _, ok := l.refusals[key]; ok || len(l.refusals) < 16 {
-		l.refusals[key]++
-	}
-}
-
-func (l *directLoad) broke(err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.broken++; l.broken == 1 {
-		l.firstBroken = err
-	}
-	if l.broken >= 2*len(l.pairs) {
-		l.end() // nothing more will happen
-	}
-}
-
 // pair is a sender and its receiver.
 type pair struct {
 	load          *directLoad
@@ -248,13 +181,9 @@ type pair struct {
 }
 
 func (l *directLoad) newPair(i int, receiverToken string) *pair {
-	const letters = "abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXYZ 0123456789."
-	body := make([]byte, l.body)
-	for j := range body {
-		body[j] = letters[(j*7+i*13)%len(letters)]
-	}
+	body := letters(l.body, i)
 	return &pair{load: l, number: uint32(i), receiverToken: receiverToken, filler: bytes.Clone(body[stampSize:]),
-		message: newTextMessage(l.crowd.target.App, l.user(2*i), l.user(2*i+1), 1, body)}
+		message: newTextMessage(bodySingle, l.crowd.target.App, l.user(2*i), l.user(2*i+1), 1, body)}
 }
 
 // begin sends the first messages; the answers draw the others after them.

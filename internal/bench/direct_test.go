@@ -209,7 +209,7 @@ func TestCancelBeforeTheLoadIsAnError(t *testing.T) {
 }
 
 func TestDirectReportsEverySettingThatIsWrong(t *testing.T) {
-	err := (&Direct{URL: "localhost:80", App: "stoa", Body: 5, Warmup: -1}).Validate()
+	err := (&Direct{Load: Load{URL: "localhost:80", App: "stoa", Body: 5, Warmup: -1}}).Validate()
 	for _, want := range []string{"url", "app", "pairs", "in-flight", "body must be at least 36", "duration", "warmup"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q does not mention %s", err, want)
@@ -238,9 +238,9 @@ func TestTheCommandLineMakesADirect(t *testing.T) {
 	if _, err := parser.Parse(args); err != nil {
 		t.Fatal(err)
 	}
-	want := Direct{URL: "http://h:1", App: "stoa#demo", ClientID: "i", ClientSecret: "s", Pairs: 5, InFlight: 6, Body: 70,
-		Duration: 3 * time.Second, PID: 9, JSON: true}
-	if diff := cmp.Diff(want, cli.Direct.Direct, cmp.AllowUnexported(Direct{})); diff != "" {
+	want := Direct{Load: Load{URL: "http://h:1", App: "stoa#demo", ClientID: "i", ClientSecret: "s", Body: 70,
+		Duration: 3 * time.Second, PID: 9, JSON: true}, Pairs: 5, InFlight: 6}
+	if diff := cmp.Diff(want, cli.Direct.Direct, cmp.AllowUnexported(Load{})); diff != "" {
 		t.Errorf("direct (-want +got):\n%s", diff)
 	}
 	cli.Direct.Direct = Direct{}
@@ -262,8 +262,7 @@ func TestStoaLosesAndDoublesNothing(t *testing.T) {
 		t.Fatalf("there is no stoa command to measure: build it (go build -o bin/stoa ./cmd/stoa) or name it in STOA_BIN: %v", err)
 	}
 	address := startStoa(t, binary)
-	d := &Direct{URL: address, App: "stoa#demo", ClientID: "stoa-demo-id", ClientSecret: "stoa-demo-secret", Pairs: 4, InFlight: 16,
-		Body: 200, Duration: time.Second, Warmup: 100 * time.Millisecond}
+	d := &Direct{Load: demoLoad(address), Pairs: 4, InFlight: 16}
 	r, err := d.Run(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -331,4 +330,10 @@ func startStoa(t testing.TB, binary string) string {
 		t.Fatal("stoa was not ready after 20 s")
 	}
 	return ""
+}
+
+// demoLoad is a short load on the app of stoa dev.
+func demoLoad(address string) Load {
+	return Load{URL: address, App: "stoa#demo", ClientID: "stoa-demo-id", ClientSecret: "stoa-demo-secret",
+		Body: 200, Duration: time.Second, Warmup: 100 * time.Millisecond}
 }

@@ -352,8 +352,11 @@ func (s *fakeServer) check(t *testing.T) {
 
 // direct is a short Direct against the fake.
 func (s *fakeServer) direct(pairs int, d time.Duration) *Direct {
-	return &Direct{URL: s.URL, App: "o#a", ClientID: "id", ClientSecret: "secret", Pairs: pairs, InFlight: 4, Body: 100,
-		Duration: d, patience: time.Second}
+	return &Direct{Load: s.load(d), Pairs: pairs, InFlight: 4}
+}
+
+func (s *fakeServer) load(d time.Duration) Load {
+	return Load{URL: s.URL, App: "o#a", ClientID: "id", ClientSecret: "secret", Body: 100, Duration: d, patience: time.Second}
 }
 
 func stoaBinary() string {

@@ -137,7 +137,7 @@ func fillQueue(b *testing.B, ctx context.Context, c *Crowd, from, to string, n i
 	text := []byte(strings.Repeat("x", 200))
 	for i := range n {
 		a.open <- struct{}{}
-		s.conn.queue(opBinary, newTextMessage(c.target.App, from, to, s.base+uint64(i)+1, text).frame)
+		s.conn.queue(opBinary, newTextMessage(bodySingle, c.target.App, from, to, s.base+uint64(i)+1, text).frame)
 		if err := s.conn.flush(); err != nil {
 			b.Fatal(err)
 		}

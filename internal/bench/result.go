@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"runtime"
 	"runtime/debug"
 	"strconv"
@@ -14,20 +15,24 @@ import (
 // Result is what a workload has measured. Rates, times and usage are those of the measured window; the figures from
 // sent to disconnects are of the whole run, warm-up included.
 type Result struct {
-	Workload  string    `json:"workload"` // "direct"
+	Workload  string    `json:"workload"` // "direct", "group" or "room"
 	Started   time.Time `json:"started"`
-	Pairs     int       `json:"pairs"`
+	Pairs     int       `json:"pairs,omitempty"`   // direct
+	Members   int       `json:"members,omitempty"` // group and room, senders included
+	Senders   int       `json:"senders,omitempty"` // group and room
 	InFlight  int       `json:"in_flight"`
 	BodyBytes int       `json:"body_bytes"`
 	DurationS float64   `json:"duration_s"` // of the window, as it was
 
-	Acked         uint64    `json:"acked"`
-	AckedPerS     float64   `json:"acked_per_s"`
-	AckedPerCPUS  float64   `json:"acked_per_cpu_s"` // per second of the server's CPU time; 0 if that is not known
-	Delivered     uint64    `json:"delivered"`
-	DeliveredPerS float64   `json:"delivered_per_s"`
-	AckMS         Quantiles `json:"ack_ms"`     // from sending to the server's acknowledgement
-	DeliverMS     Quantiles `json:"deliver_ms"` // from sending to the receiver
+	Acked         uint64  `json:"acked"`
+	AckedPerS     float64 `json:"acked_per_s"`
+	AckedPerCPUS  float64 `json:"acked_per_cpu_s"` // per second of the server's CPU time; 0 if that is not known
+	Delivered     uint64  `json:"delivered"`
+	DeliveredPerS float64 `json:"delivered_per_s"`
+	// DeliveredPerCPUS is per second of the server's CPU time; 0 if that is not known.
+	DeliveredPerCPUS float64   `json:"delivered_per_cpu_s"`
+	AckMS            Quantiles `json:"ack_ms"`     // from sending to the server's acknowledgement
+	DeliverMS        Quantiles `json:"deliver_ms"` // from sending to the receiver
 
 	Sent          uint64            `json:"sent"`
 	Lost          uint64            `json:"lost"`           // acknowledged, but not delivered by the end of the drain
@@ -89,7 +94,7 @@ func (r *Result) setWindow(w window) {
 	r.DurationS = w.took.Seconds()
 	r.Acked, r.Delivered = w.ack.total(), w.deliver.total()
 	r.AckedPerS, r.DeliveredPerS = rate(r.Acked, w.took), rate(r.Delivered, w.took)
-	r.AckedPerCPUS = rate(r.Acked, w.serverCPU)
+	r.AckedPerCPUS, r.DeliveredPerCPUS = rate(r.Acked, w.serverCPU), rate(r.Delivered, w.serverCPU)
 	r.AckMS, r.DeliverMS = quantiles(w.ack), quantiles(w.deliver)
 	r.ServerRSSBytes, r.ServerCPUS, r.GeneratorCPUS = w.serverRSS, w.serverCPU.Seconds(), w.generatorCPU.Seconds()
 	if r.Acked > 0 {
@@ -100,6 +105,16 @@ func (r *Result) setWindow(w window) {
 func (r *Result) setTally(t tally) {
 	r.Sent, r.Lost, r.Doubled, r.Repeated, r.OutOfOrder = t.sent, t.lost, t.doubled, t.repeated, t.outOfOrder
 	r.Late, r.Refused, r.Unanswered, r.AnsweredTwice = t.late, t.refused, t.unanswered, t.answeredTwice
+}
+
+func (r *Result) setTrouble(t *trouble) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r.Misdelivered, r.Disconnects = t.misdelivered.Load(), uint64(t.broken)
+	maps.Copy(r.Refusals, t.refusals)
+	if t.firstBroken != nil {
+		r.FirstDisconnect = t.firstBroken.Error()
+	}
 }
 
 func quantiles(c *counts) Quantiles {
@@ -136,13 +151,19 @@ func (r *Result) failure() error {
 
 // Print writes the result for people.
 func (r *Result) Print(w io.Writer) {
-	fmt.Fprintf(w, "%s: %d pairs, %d in flight, %d-byte bodies, %.1f s\n\n", r.Workload, r.Pairs, r.InFlight, r.BodyBytes, r.DurationS)
-	perCPU := ""
-	if r.ServerCPUS > 0 {
-		perCPU = fmt.Sprintf("  %12s per CPU second of the server", grouped(r.AckedPerCPUS))
+	who := fmt.Sprintf("%d pairs", r.Pairs)
+	if r.Members > 0 {
+		who = fmt.Sprintf("%d members, %d of them senders", r.Members, r.Senders)
 	}
-	fmt.Fprintf(w, "  acknowledged  %12s  %10s/s%s\n", grouped(float64(r.Acked)), grouped(r.AckedPerS), perCPU)
-	fmt.Fprintf(w, "  delivered     %12s  %10s/s\n\n", grouped(float64(r.Delivered)), grouped(r.DeliveredPerS))
+	fmt.Fprintf(w, "%s: %s, %d in flight, %d-byte bodies, %.1f s\n\n", r.Workload, who, r.InFlight, r.BodyBytes, r.DurationS)
+	perCPU := func(rate float64) string {
+		if r.ServerCPUS == 0 {
+			return ""
+		}
+		return fmt.Sprintf("  %12s per CPU second of the server", grouped(rate))
+	}
+	fmt.Fprintf(w, "  acknowledged  %12s  %10s/s%s\n", grouped(float64(r.Acked)), grouped(r.AckedPerS), perCPU(r.AckedPerCPUS))
+	fmt.Fprintf(w, "  delivered     %12s  %10s/s%s\n\n", grouped(float64(r.Delivered)), grouped(r.DeliveredPerS), perCPU(r.DeliveredPerCPUS))
 	fmt.Fprintf(w, "  ms            %12s  %10s  %10s  %10s\n", "p50", "p99", "p99.9", "max")
 	for _, line := range []struct {
 		name string

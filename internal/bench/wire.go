@@ -21,7 +21,14 @@ const (
 	nsStatistic = 0
 	nsChat      = 1
 
-	domainUsers = "easemob.com"
+	nsMUC = 2
+
+	domainUsers  = "easemob.com"
+	domainPlaces = "conference.easemob.com"
+
+	bodySingle = 1
+	bodyGroup  = 2
+	bodyRoom   = 3
 )
 
 func appendNumber(b []byte, field protowire.Number, value uint64) []byte {
@@ -46,10 +53,12 @@ func appendMSync(b []byte, command uint64, payload []byte) []byte {
 	return appendNumber(b, 11, 0)
 }
 
-func userJID(app, name, resource string) []byte {
+func userJID(app, name, resource string) []byte { return jid(app, name, domainUsers, resource) }
+
+func jid(app, name, domain, resource string) []byte {
 	b := appendText(nil, 1, app)
 	b = appendText(b, 2, name)
-	b = appendText(b, 3, domainUsers)
+	b = appendText(b, 3, domain)
 	if resource != "" {
 		b = appendText(b, 4, resource)
 	}
@@ -91,28 +100,33 @@ func information(app, user string, now time.Time) []byte {
 	return appendMSync(nil, commandSync, appendNested(nil, 1, meta))
 }
 
-// textMessage is the frame of one single-chat text, made once for a conversation: only the id and the text change.
+// textMessage is the frame of one text, made once for a conversation: only the id and the text change.
 type textMessage struct {
 	app, from, to string
+	kind          uint64 // bodySingle, bodyGroup or bodyRoom
 	frame         []byte
 	id, idSize    int // where in frame the id is
 	text          []byte
 }
 
-func newTextMessage(app, from, to string, id uint64, text []byte) *textMessage {
-	m := &textMessage{app: app, from: from, to: to, text: text}
+func newTextMessage(kind uint64, app, from, to string, id uint64, text []byte) *textMessage {
+	m := &textMessage{kind: kind, app: app, from: from, to: to, text: text}
 	m.pack(id)
 	return m
 }
 
 func (m *textMessage) pack(id uint64) {
-	body := appendNumber(nil, 1, 1)
+	domain := domainPlaces
+	if m.kind == bodySingle {
+		domain = domainUsers
+	}
+	body := appendNumber(nil, 1, m.kind)
 	body = appendNested(body, 2, nameOnly(m.from))
 	body = appendNested(body, 3, nameOnly(m.to))
 	body = appendNested(body, 4, appendNested(appendNumber(nil, 1, 0), 2, m.text))
 
 	meta := appendNumber(nil, 1, id)
-	meta = appendNested(meta, 3, userJID(m.app, m.to, ""))
+	meta = appendNested(meta, 3, jid(m.app, m.to, domain, ""))
 	meta = appendNumber(meta, 5, nsChat)
 	meta = appendNested(meta, 6, body)
 	meta = appendNumber(meta, 7, 0)
@@ -131,6 +145,20 @@ func (m *textMessage) setID(id uint64) {
 		return
 	}
 	protowire.AppendVarint(m.frame[:m.id], id)
+}
+
+// joinRoom is the frame with which a user enters a chatroom; id is the client's.
+func joinRoom(app, user, room string, id uint64) []byte {
+	body := appendNested(nil, 1, jid(app, room, domainPlaces, ""))
+	body = appendNumber(body, 2, 2)
+	body = appendNested(body, 3, nameOnly(user))
+	body = appendNumber(body, 7, 1)
+	meta := appendNumber(nil, 1, id)
+	meta = appendNested(meta, 2, userJID(app, user, ""))
+	meta = appendNested(meta, 3, appendText(nil, 3, domainUsers))
+	meta = appendNumber(meta, 5, nsMUC)
+	meta = appendNested(meta, 6, body)
+	return appendMSync(nil, commandSync, appendNested(nil, 1, meta))
 }
 
 // appendReceived asks for what follows in a queue; with acked, key and all before it are acknowledged.

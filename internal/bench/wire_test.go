@@ -23,7 +23,7 @@ func unhex(t testing.TB, s string) []byte {
 
 // The bytes are those that the web client sends: docs/protocol/wire.md, sample frames.
 func TestFramesUpAreThoseOfTheWebClient(t *testing.T) {
-	text := newTextMessage("o#a", "me", "bob", 42, []byte("hi"))
+	text := newTextMessage(bodySingle, "o#a", "me", "bob", 42, []byte("hi"))
 	q := unhex(t, "12 01 71")
 	for _, test := range []struct {
 		name, want string
@@ -66,7 +66,7 @@ func TestProvisionSaysWhoSignsIn(t *testing.T) {
 }
 
 func TestOneTextMessageServesForAll(t *testing.T) {
-	m := newTextMessage("o#a", "me", "bob", 1, []byte(strings.Repeat("-", 200)))
+	m := newTextMessage(bodySingle, "o#a", "me", "bob", 1, []byte(strings.Repeat("-", 200)))
 	for _, id := range []uint64{1, 127, 128, 530_000_000_000, 530_000_000_001, 1<<63 + 5} {
 		m.setID(id)
 		stamp(m.text, 7, id&0xffff, time.Duration(id&0xfffff))

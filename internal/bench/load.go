@@ -1,0 +1,116 @@
+package bench
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Load is what the workloads that send messages have in common. The tags are for the command line.
+type Load struct {
+	URL          string        `name:"url" help:"The server." default:"http://127.0.0.1:8080" env:"STOA_URL"`
+	App          string        `name:"app" help:"The app, as org#app." default:"stoa#demo" env:"STOA_APP"`
+	ClientID     string        `name:"client-id" help:"The app's client id." default:"stoa-demo-id" env:"STOA_CLIENT_ID"`
+	ClientSecret string        `name:"client-secret" help:"The app's client secret." default:"stoa-demo-secret" env:"STOA_CLIENT_SECRET"`
+	Body         int           `name:"body" help:"Bytes of text in a message." default:"200"`
+	Duration     time.Duration `name:"duration" help:"How long to measure." default:"10s"`
+	Warmup       time.Duration `name:"warmup" help:"How long to run before measuring." default:"1s"`
+	PID          int           `name:"pid" help:"The server's process on this machine, to read its CPU time and memory where it shows no metrics at the URL."`
+	JSON         bool          `name:"json" help:"Print the result as JSON."`
+
+	// Progress is told what is being done, with a line a second while the load runs; nil tells nobody.
+	Progress io.Writer `kong:"-"`
+
+	patience time.Duration // for the last messages; 0 means drainTime
+}
+
+// Validate reports everything that is wrong with the settings.
+func (l *Load) Validate() error {
+	var wrong []error
+	complain := func(bad bool, format string, args ...any) {
+		if bad {
+			wrong = append(wrong, fmt.Errorf(format, args...))
+		}
+	}
+	u, err := url.Parse(l.URL)
+	complain(err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https", "url %q is not http://host or https://host", l.URL)
+	complain(strings.Count(l.App, "#") != 1, "app %q is not of the form org#app", l.App)
+	complain(l.Body < stampSize, "body must be at least %d bytes", stampSize)
+	complain(l.Duration <= 0, "duration must be positive")
+	complain(l.Warmup < 0, "warmup must not be negative")
+	return errors.Join(wrong...)
+}
+
+func atLeast(name string, value, least int) error {
+	if value < least {
+		return fmt.Errorf("%s must be at least %d", name, least)
+	}
+	return nil
+}
+
+func (l *Load) target() Target {
+	return Target{URL: l.URL, App: l.App, ClientID: l.ClientID, ClientSecret: l.ClientSecret}
+}
+
+// lastMessages is how long to wait for them.
+func (l *Load) lastMessages(ctx context.Context) time.Duration {
+	patience := cmp.Or(l.patience, drainTime)
+	if ctx.Err() != nil {
+		patience = min(patience, hurriedDrain)
+	}
+	return patience
+}
+
+// trouble is what went wrong in a run besides lost and doubled messages. It is safe for concurrent use.
+type trouble struct {
+	sockets      int                // that the run has opened
+	end          context.CancelFunc // ends the measuring
+	misdelivered atomic.Uint64
+
+	mu          sync.Mutex
+	refusals    map[string]uint64
+	broken      int // sockets
+	firstBroken error
+}
+
+// refuse notes an answer that is an error, by its code and reason: the first 16 kinds.
+func (t *trouble) refuse(code uint64, reason []byte) {
+	key := fmt.Sprintf("%d %.100s", code, reason)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.refusals == nil {
+		t.refusals = map[string]uint64{}
+	}
+	if _, ok := t.refusals[key]; ok || len(t.refusals) < 16 {
+		t.refusals[key]++
+	}
+}
+
+// broke notes a socket that ended by itself. When all have, the run ends: nothing more will happen.
+func (t *trouble) broke(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.broken++; t.broken == 1 {
+		t.firstBroken = err
+	}
+	if t.broken >= t.sockets {
+		t.end()
+	}
+}
+
+// letters is a text of n bytes that differs from one sender to the next.
+func letters(n, sender int) []byte {
+	const all = "abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXYZ 0123456789."
+	text := make([]byte, n)
+	for i := range text {
+		text[i] = all[(i*7+sender*13)%len(all)]
+	}
+	return text
+}
