@@ -130,6 +130,11 @@ func refusal(op string, status int, body []byte) error {
 		code = errcode.NoPermission
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		code = errcode.ServerBusy
+	case http.StatusForbidden:
+		code = errcode.PermissionDenied
+		if strings.Contains(told.Description, "service not open!") {
+			code = errcode.ServiceNotEnabled
+		}
 	}
 	return &errcode.Error{Code: code, Op: op, Message: told.Description, RequestID: told.RequestID, Data: map[string]any{"http_status": status}}
 }

@@ -21,7 +21,7 @@ func Command(w io.Writer, query string, asJSON bool) error {
 		}
 		return List(w)
 	}
-	entry, ok := find(query)
+	entry, ok := Find(query)
 	if !ok {
 		var near []string
 		for _, e := range Nearest(query, 3) {
@@ -35,7 +35,8 @@ func Command(w io.Writer, query string, asJSON bool) error {
 	return Explain(w, entry)
 }
 
-func find(query string) (Entry, bool) {
+// Find returns the entry that a person means by a number or a name (legacy or Go, in any case).
+func Find(query string) (Entry, bool) {
 	if n, err := strconv.Atoi(query); err == nil {
 		return Lookup(Code(n))
 	}

@@ -12,17 +12,26 @@ import (
 	"github.com/stoa-chat/stoa/admin"
 )
 
-type appCommand struct {
-	Set          []string `arg:"" optional:"" help:"Settings to change, as multi_device=false; none: show all." placeholder:"NAME=VALUE"`
+// backend says how a command reaches a server, as the backend of an app.
+type backend struct {
 	URL          string   `name:"url" help:"The server." default:"http://127.0.0.1:8080" env:"STOA_URL"`
 	App          string   `name:"app" help:"The app, as org#app." default:"stoa#demo" env:"STOA_APP"`
 	ClientID     string   `name:"client-id" help:"The app's client id." default:"stoa-demo-id" env:"STOA_CLIENT_ID"`
-	ClientSecret string   `name:"client-secret" help:"The app's client secret." default:"stoa-demo-secret" env:"STOA_CLIENT_SECRET"`
-	JSON         bool     `name:"json" help:"Print the settings as JSON."`
+	ClientSecret string `name:"client-secret" help:"The app's client secret." default:"stoa-demo-secret" env:"STOA_CLIENT_SECRET"`
+}
+
+func (b *backend) client() (*admin.Client, error) {
+	return admin.New(b.URL, b.App, b.ClientID, b.ClientSecret)
+}
+
+type appCommand struct {
+	Set []string `arg:"" optional:"" help:"Settings to change, as multi_device=false; none: show all." placeholder:"NAME=VALUE"`
+	backend
+	JSON bool `name:"json" help:"Print the settings as JSON."`
 }
 
 func (c *appCommand) Run(ctx context.Context) error {
-	client, err := admin.New(c.URL, c.App, c.ClientID, c.ClientSecret)
+	client, err := c.client()
 	if err != nil {
 		return err
 	}

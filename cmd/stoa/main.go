@@ -20,6 +20,9 @@ type commands struct {
 	Serve   serveCommand   `cmd:"" help:"Run a server for real use."`
 	App     appCommand     `cmd:"" help:"Show or change the settings of an app."`
 	Errors  errorsCommand  `cmd:"" help:"List the error codes, or explain one."`
+
+	Rehearse rehearseCommand `cmd:"" help:"Make a running server produce an error for one user."`
+
 	Bench   benchCommand   `cmd:"" help:"Measure a running server."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }

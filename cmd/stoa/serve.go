@@ -72,7 +72,7 @@ func (c *devCommand) Run(ctx context.Context) error {
 		defer os.RemoveAll(folder)
 		data = folder
 	}
-	settings := config.Config{Listen: c.Listen, Data: data, App: server.DevApp, LogLevel: c.LogLevel, LogFormat: "text", TranslateURL: c.TranslateURL}
+	settings := config.Config{Listen: c.Listen, Data: data, App: server.DevApp, Rehearsal: true, LogLevel: c.LogLevel, LogFormat: "text", TranslateURL: c.TranslateURL}
 	s, err := server.New(ctx, settings, clock.New(), settings.Logger())
 	if err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"github.com/stoa-chat/stoa/internal/bus"
 	"github.com/stoa-chat/stoa/internal/clock"
 	"github.com/stoa-chat/stoa/internal/delivery"
+	"github.com/stoa-chat/stoa/internal/rehearse"
 	"github.com/stoa-chat/stoa/internal/store"
 )
 
@@ -61,6 +62,9 @@ type Observer interface {
 
 // Service is the account service of one node.
 type Service struct {
+	// Rehearsals narrow the settings of single users; nil: none. It is not to be changed once the service is used.
+	Rehearsals *rehearse.Service
+
 	store    Store
 	delivery *delivery.Service
 	bus      bus.Bus

@@ -31,6 +31,7 @@ type Config struct {
 	TranslateURL string `help:"LibreTranslate server that translates messages: http://…" env:"STOA_TRANSLATE_URL" placeholder:"URL"`
 	TranslateKey string `help:"API key for that server." env:"STOA_TRANSLATE_KEY" placeholder:"KEY"`
 	App          string `help:"Key of the application that the first start makes." default:"stoa#app" env:"STOA_APP"`
+	Rehearsal    bool   `help:"Let backends rehearse errors: make the server fail for single users on purpose." env:"STOA_REHEARSAL"`
 	LogLevel     string `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"info" env:"STOA_LOG_LEVEL"`
 	LogFormat    string `help:"text or json." enum:"text,json" default:"json" env:"STOA_LOG_FORMAT"`
 }

@@ -56,11 +56,14 @@ func readEntryEvent(b []byte) (e entryEvent, err error) {
 	return e, err
 }
 
+// Drop is the operation of a Kick that tells the client nothing: it takes it for a lost connection.
+const Drop = -1
+
 // Kick tells sessions of a user to end.
 type Kick struct {
 	Session   int64 // 0: all
 	Except    int64 // a session that stays
-	Operation int32 // msync.StatisticsBody_Operation
+	Operation int32 // msync.StatisticsBody_Operation, or Drop
 	Reason    string
 }
 

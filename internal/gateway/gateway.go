@@ -17,6 +17,7 @@ import (
 	"github.com/stoa-chat/stoa/internal/contact"
 	"github.com/stoa-chat/stoa/internal/delivery"
 	"github.com/stoa-chat/stoa/internal/message"
+	"github.com/stoa-chat/stoa/internal/rehearse"
 )
 
 const (
@@ -29,6 +30,9 @@ const (
 
 // Gateway is the socket edge of one node.
 type Gateway struct {
+	// Rehearsals say what users are to meet; nil: nothing. It is not to be changed once sockets are served.
+	Rehearsals *rehearse.Service
+
 	accounts *account.Service
 	contacts *contact.Service
 	messages *message.Service

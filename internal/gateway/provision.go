@@ -45,6 +45,10 @@ func (s *session) provision(b []byte) bool {
 	if err == nil {
 		return true
 	}
+	if errors.Is(err, errCutOff) {
+		s.drop()
+		return true
+	}
 	if _, coded := errcode.CodeOf(err); !coded {
 		// The server's own trouble is no verdict on the credentials: the client shall try again.
 		s.gateway.log.Error("sign in", "error", err)
@@ -74,6 +78,9 @@ func (s *session) signIn(ctx context.Context, envelope *msync.MSync, p *msync.Pr
 	if !login.App.Settings.AllowsOrigin(s.origin) {
 		return errcode.Newf(errcode.AuthFailed, "pages of %s may not use the app", s.origin)
 	}
+	if err := s.rehearseLogin(login.User.ID); err != nil {
+		return err
+	}
 	row, err := s.gateway.accounts.OpenSession(ctx, login, info)
 	if err != nil {
 		return err
@@ -91,6 +98,7 @@ func (s *session) signIn(ctx context.Context, envelope *msync.MSync, p *msync.Pr
 		return errors.Join(err, s.gateway.accounts.CloseSession(ctx, row))
 	}
 	s.loggedIn.Store(true)
+	s.rehearseNotice()
 	s.gateway.log.Debug("signed in", "app", login.App.Key(), "user", login.User.ID, "resource", row.Resource)
 	return nil
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/stoa-chat/stoa/internal/delivery"
 	"github.com/stoa-chat/stoa/internal/message"
 	"github.com/stoa-chat/stoa/internal/msync"
+	"github.com/stoa-chat/stoa/internal/rehearse"
 	"github.com/stoa-chat/stoa/internal/store"
 )
 
@@ -46,6 +47,8 @@ type session struct {
 	expires atomic.Int64 // end of the token, milliseconds of the app's clock; 0: none
 
 	mu       sync.Mutex
+	losing   atomic.Bool                 // lost has been used
+	lost     map[uint64]rehearse.Outcome // answers that are to be lost, by the client's id
 	room     *sync.Cond
 	open     int            // requests without an answer
 	kick     *delivery.Kick // to be told when open is 0
@@ -317,6 +320,9 @@ func (s *session) meta(b []byte) {
 		s.answer("send", id, delivery.Result{Err: &errcode.Error{Code: errcode.BadMessage, Op: "send", Message: "the meta does not decode", Err: err}})
 		return
 	}
+	if s.rehearseUplink(&meta) {
+		return
+	}
 	switch meta.Ns {
 	case msync.Meta_STATISTIC:
 		return // "still here"; needs no answer
@@ -399,20 +405,33 @@ func (s *session) settle() {
 // answer queues the answer to a Meta. One without an id cannot be answered (docs/protocol/wire.md §6.2).
 func (s *session) answer(op string, id uint64, r delivery.Result) {
 	s.gateway.metrics.requests.WithLabelValues(codeLabel(r.Err)).Inc()
-	if id == 0 {
+	if id == 0 || s.loses(id) {
 		return
 	}
 	a := msync.Answer{MetaID: id, ServerID: r.ID, Time: r.Time}
 	if r.Err != nil {
 		a.Status, a.Reason = answerStatus(op, r.Err)
+		if code, ok := errcode.CodeOf(r.Err); ok {
+			s.gateway.Rehearsals.Met(s.row.User, code)
+		}
 		s.gateway.log.Debug("refused", "user", s.row.User, "op", op, "error", r.Err)
 	}
 	s.out.queue(msync.AppendAnswer(make([]byte, 0, 64), a), true)
 	s.deliver.Touch()
 }
 
-// Queue implements delivery.Sink.
-func (s *session) Queue(frame []byte, force bool) bool { return s.out.queue(frame, force) }
+// Queue implements delivery.Sink. A push that a rehearsal loses is as if the client were slow: it is noticed and pulled.
+func (s *session) Queue(frame []byte, force bool) bool {
+	if !force {
+		switch s.gateway.Rehearsals.Push(s.row.User) {
+		case 0:
+			return false
+		case 2:
+			s.out.queue(frame, force)
+		}
+	}
+	return s.out.queue(frame, force)
+}
 
 // Flush implements delivery.Sink.
 func (s *session) Flush() { s.out.flush() }
@@ -430,6 +449,11 @@ func (s *session) Extend(until int64) {
 // Kick implements delivery.Sink. The client is told when its open requests have been answered: one that stays open would
 // bring it back (docs/protocol/errors.md §7).
 func (s *session) Kick(k delivery.Kick) {
+	if k.Operation == delivery.Drop {
+		s.gateway.Rehearsals.Met(s.row.User, errcode.Disconnected)
+		s.drop()
+		return
+	}
 	s.mu.Lock()
 	if s.kick != nil || s.leaving != nil {
 		s.mu.Unlock()
@@ -487,6 +511,7 @@ func (s *session) sendKick(k *delivery.Kick) {
 		s.gateway.log.Error("pack kick", "error", err)
 		return
 	}
+	s.gateway.Rehearsals.Kicked(s.row.User, int(k.Operation))
 	name := &msync.JID{Name: s.login.User.Name, Domain: msync.UserDomain}
 	s.send(msync.MSync_SYNC, &msync.CommSyncDL{
 		Status: &msync.Status{}, Queue: &msync.JID{Name: "session"}, IsLast: true,

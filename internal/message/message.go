@@ -122,7 +122,7 @@ func noGroup(meta *msync.Meta) error {
 
 // chat sends a one-to-one message.
 func (s *Service) chat(ctx context.Context, from Sender, meta *msync.Meta, body *msync.MessageBody, done Done) error {
-	limit := s.accounts.Current(from.App).Settings.MessageMaxBytes
+	limit := s.accounts.SettingsFor(from.App, from.User.ID).MessageMaxBytes
 	if size := contentSize(meta.Payload); size > limit {
 		return errcode.Newf(errcode.MessageTooLarge, "body and extension have %d bytes, the limit is %d", size, limit)
 	}

@@ -137,6 +137,8 @@ func TestEveryRouteServesItsCallers(t *testing.T) {
 		"PUT /settings":               `{"serving":true}`,
 		"POST /metadata/user/get":     `{"targets":["alice"]}`,
 		"POST /rtc_mapper/batch/get":  `{"data":[1]}`,
+		"POST /rehearsals":            `{"code":504,"user":"bob"}`,
+		"POST /rehearsals/clock":      `{"advance":"1s"}`,
 
 		"POST /users/{user}/presence":                     `{"usernames":["bob"]}`,
 		"DELETE /users/{user}/presence":                   `["bob"]`,
@@ -182,6 +184,10 @@ func TestEveryRouteServesItsCallers(t *testing.T) {
 			path := "/acme/demo" + fill(r)
 			if strings.HasPrefix(r.Pattern, "/easemob/") {
 				path = r.Pattern + "?app_key=acme%23demo"
+			}
+			if strings.Contains(r.Pattern, "{rehearsal}") {
+				started := w.send("POST", "/acme/demo/rehearsals", w.bearer("app"), `{"code":504,"user":"bob"}`)
+				path = "/acme/demo/rehearsals/" + started.object["data"].(map[string]any)["id"].(string)
 			}
 			body := strings.Replace(bodies[r.String()], "carol", fmt.Sprintf("carol-%d-%d", i, j), 1)
 			if got := w.send(r.Method, path, w.bearer(as), body); got.status != http.StatusOK {

@@ -11,6 +11,7 @@ import (
 	"github.com/stoa-chat/stoa/internal/contact"
 	"github.com/stoa-chat/stoa/internal/file"
 	"github.com/stoa-chat/stoa/internal/presence"
+	"github.com/stoa-chat/stoa/internal/rehearse"
 )
 
 // refusal is an error in the words of the protocol. Clients compare the description byte for byte.
@@ -146,6 +147,10 @@ var wordings = []struct {
 	{errcode.TranslationNotValid, badRequest("illegal_argument", "The target language is not valid.")},
 	{errcode.TranslationTooLong, badRequest("illegal_argument", "The input text is too long.")},
 	{errcode.TranslationFailed, refusal{status: http.StatusInternalServerError, slug: "translation_failed", description: "translte failed!", log: true}},
+	{rehearse.ErrOff, forbidden("service_not_open", "rehearsal service not open!")},
+	{rehearse.ErrImpossible, badRequest("illegal_argument", "")},
+	{rehearse.ErrBad, badRequest("illegal_argument", "")},
+	{rehearse.ErrUnknown, refusal{status: http.StatusNotFound, slug: "resource_not_found", description: "there is no such rehearsal"}},
 	{account.ErrNoDevice, refusal{status: http.StatusNotFound, slug: "resource_not_found", description: ""}},
 }
 

@@ -8,6 +8,7 @@ package rest
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -19,12 +20,14 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/stoa-chat/stoa/errcode"
 	"github.com/stoa-chat/stoa/internal/account"
 	"github.com/stoa-chat/stoa/internal/clock"
 	"github.com/stoa-chat/stoa/internal/contact"
 	"github.com/stoa-chat/stoa/internal/file"
 	"github.com/stoa-chat/stoa/internal/message"
 	"github.com/stoa-chat/stoa/internal/presence"
+	"github.com/stoa-chat/stoa/internal/rehearse"
 )
 
 // API is the HTTP edge of one node. It answers every request by itself: what it has no route for is a 404 with JSON, as
@@ -44,6 +47,8 @@ type API struct {
 	metrics  *metrics
 	routes   []Route
 	tree     *node
+
+	rehearsals *rehearse.Service
 }
 
 // Services are what the edge asks.
@@ -53,12 +58,14 @@ type Services struct {
 	Presence *presence.Service
 	Files    *file.Service
 	Messages *message.Service
+
+	Rehearsals *rehearse.Service // nil: none
 }
 
 // New makes the edge and registers its metrics.
 func New(services Services, c *clock.Clock, registry prometheus.Registerer, log *slog.Logger) *API {
 	a := &API{accounts: services.Accounts, contacts: services.Contacts, presence: services.Presence, files: services.Files,
-		messages: services.Messages, clock: c, log: log, metrics: newMetrics(registry), tree: newNode()}
+		messages: services.Messages, rehearsals: services.Rehearsals, clock: c, log: log, metrics: newMetrics(registry), tree: newNode()}
 	a.add(a.discoveryRoutes()...)
 	a.add(a.tokenRoutes()...)
 	a.add(a.userRoutes()...)
@@ -70,6 +77,9 @@ func New(services Services, c *clock.Clock, registry prometheus.Registerer, log 
 	a.add(a.fileRoutes()...)
 	a.add(a.translationRoutes()...)
 	a.add(a.settingsRoutes()...)
+	if a.rehearsals != nil {
+		a.add(a.rehearsalRoutes()...)
+	}
 	return a
 }
 
@@ -99,6 +109,9 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		answer, err = a.run(r.Context(), c, path)
 	}
+	if errors.Is(err, errNoAnswer) {
+		panic(http.ErrAbortHandler) // ends the connection
+	}
 	c.drain()
 	status := a.respond(w, c, answer, err)
 	a.metrics.observe(c.route.String(), status, time.Since(c.start))
@@ -118,7 +131,14 @@ func (a *API) run(ctx context.Context, c *Call, path []string) (answer Answer, e
 	if err := a.authorise(ctx, c, c.route.Access); err != nil {
 		return Answer{}, err
 	}
-	return c.route.Handle(ctx, c)
+	if err := a.rehearsed(ctx, c, c.Who.User.ID); err != nil {
+		return Answer{}, err
+	}
+	answer, err = c.route.Handle(ctx, c)
+	if code, ok := errcode.CodeOf(err); ok {
+		a.rehearsals.Met(c.Who.User.ID, code)
+	}
+	return answer, err
 }
 
 // respond writes the answer or the error and returns the status.

@@ -89,6 +89,8 @@ func TestTheTable(t *testing.T) {
 		"DELETE /contacts/users/{user} AppToken",
 		"DELETE /metadata/user/{user} AppToken",
 		"DELETE /sdk/chatfiles/part-upload/{file} AnyToken",
+		"DELETE /rehearsals AppToken",
+		"DELETE /rehearsals/{rehearsal} AppToken",
 		"DELETE /sdk/user/{user}/blocks AppOrSelf",
 		"DELETE /users AppToken",
 		"DELETE /users/{user} AppToken",
@@ -100,6 +102,7 @@ func TestTheTable(t *testing.T) {
 		"GET /easemob/server.json Anyone",
 		"GET /metadata/user/capacity AppToken",
 		"GET /metadata/user/{user} AnyToken",
+		"GET /rehearsals AppToken",
 		"GET /sdk/users/{user}/token/expires AppOrSelf",
 		"GET /settings AppToken",
 		"GET /user/{user}/contacts AppOrSelf",
@@ -120,6 +123,8 @@ func TestTheTable(t *testing.T) {
 		"POST /rtc_mapper/batch/get AnyToken",
 		"POST /sdk/chatfiles/part-upload AnyToken",
 		"POST /sdk/chatfiles/part-upload/{file} AnyToken",
+		"POST /rehearsals AppToken",
+		"POST /rehearsals/clock AppToken",
 		"POST /sdk/user/{user}/blocks AppOrSelf",
 		"POST /token Anyone",
 		"POST /users AppOrOpen",
@@ -145,6 +150,7 @@ func TestTheTable(t *testing.T) {
 		"PUT /users/{user}/contacts/users/{friend} AppOrSelf",
 		"PUT /users/{user}/password AppToken",
 	}
+	slices.Sort(want)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

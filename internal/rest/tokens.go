@@ -77,6 +77,9 @@ func (a *API) createToken(ctx context.Context, c *Call) (Answer, error) {
 			return Answer{}, &say
 		}
 		t, err := a.accounts.PasswordToken(ctx, c.App, g.Username, g.Password, account.TTL(g.TTL))
+		if err == nil {
+			err = a.rehearsed(ctx, c, t.User.ID)
+		}
 		return userToken(t, err)
 	case "inherit":
 		if err := a.authorise(ctx, c, AppToken); err != nil {

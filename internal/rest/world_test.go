@@ -27,6 +27,7 @@ import (
 	"github.com/stoa-chat/stoa/internal/file"
 	"github.com/stoa-chat/stoa/internal/message"
 	"github.com/stoa-chat/stoa/internal/presence"
+	"github.com/stoa-chat/stoa/internal/rehearse"
 	"github.com/stoa-chat/stoa/internal/store"
 	"github.com/stoa-chat/stoa/internal/store/sqlite"
 	"github.com/stoa-chat/stoa/internal/token"
@@ -68,6 +69,7 @@ type world struct {
 	clock      *clock.Clock
 	registry   *prometheus.Registry
 	log        *logBook
+	rehearsals *rehearse.Service
 	app, other *account.App
 	saved      map[string]string // tokens that answers gave
 }
@@ -91,6 +93,8 @@ func newWorld(t *testing.T) *world {
 	w.accounts, err = account.New(t.Context(), s, d, b, w.clock, 0, log)
 	w.must(err)
 	w.contacts = contact.New(w.accounts, s, d, b, w.clock, log)
+	w.rehearsals = rehearse.New(true, d, b, log)
+	w.accounts.Rehearsals = w.rehearsals
 	w.presence = presence.New(w.accounts, s, d, w.clock, log)
 	w.accounts.Observe(w.presence)
 	blobs, err := blob.OpenFolder(filepath.Join(t.TempDir(), "files"))
@@ -98,7 +102,8 @@ func newWorld(t *testing.T) *world {
 	w.files = file.New(w.accounts, s, blobs, w.clock, log)
 	w.messages = message.New(w.accounts, w.contacts, s, d, w.clock, log)
 	w.messages.Translator = interpreter{}
-	w.api = New(Services{Accounts: w.accounts, Contacts: w.contacts, Presence: w.presence, Files: w.files, Messages: w.messages},
+	w.api = New(Services{Accounts: w.accounts, Contacts: w.contacts, Presence: w.presence, Files: w.files, Messages: w.messages,
+		Rehearsals: w.rehearsals},
 		w.clock, w.registry, log)
 	w.server = httptest.NewServer(w.api)
 	t.Cleanup(func() {

@@ -32,6 +32,7 @@ import (
 	"github.com/stoa-chat/stoa/internal/gateway"
 	"github.com/stoa-chat/stoa/internal/message"
 	"github.com/stoa-chat/stoa/internal/presence"
+	"github.com/stoa-chat/stoa/internal/rehearse"
 	"github.com/stoa-chat/stoa/internal/rest"
 	"github.com/stoa-chat/stoa/internal/store"
 	"github.com/stoa-chat/stoa/internal/store/postgres"
@@ -68,6 +69,8 @@ type Server struct {
 	files     *file.Service
 	listening atomic.Bool // the services may be told of changes
 	gateway   *gateway.Gateway
+
+	rehearsals *rehearse.Service
 
 	handler  http.Handler
 	listener net.Listener
@@ -112,6 +115,8 @@ func New(ctx context.Context, c config.Config, k *clock.Clock, log *slog.Logger)
 	if s.accounts, err = account.New(ctx, s.store, s.delivery, s.bus, k, s.lease.Node, log); err != nil {
 		return nil, fmt.Errorf("read applications: %w", err)
 	}
+	s.rehearsals = rehearse.New(c.Rehearsal, s.delivery, s.bus, log)
+	s.accounts.Rehearsals = s.rehearsals
 	s.contacts = contact.New(s.accounts, s.store, s.delivery, s.bus, k, log)
 	s.presence = presence.New(s.accounts, s.store, s.delivery, k, log)
 	s.accounts.Observe(s.presence)
@@ -124,6 +129,7 @@ func New(ctx context.Context, c config.Config, k *clock.Clock, log *slog.Logger)
 		}
 	}
 	s.gateway = gateway.New(s.accounts, s.contacts, s.messages, s.hub, k, gateway.NewMetrics(s.registry), log)
+	s.gateway.Rehearsals = s.rehearsals
 	s.handler = s.routes()
 	if s.listener, err = net.Listen("tcp", c.Listen); err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
@@ -223,7 +229,8 @@ func (s *Server) scheme(plain string) string {
 func (s *Server) routes() http.Handler {
 	sockets := http.NewServeMux()
 	s.gateway.Register(sockets)
-	api := rest.New(rest.Services{Accounts: s.accounts, Contacts: s.contacts, Presence: s.presence, Files: s.files, Messages: s.messages},
+	api := rest.New(rest.Services{Accounts: s.accounts, Contacts: s.contacts, Presence: s.presence, Files: s.files, Messages: s.messages,
+		Rehearsals: s.rehearsals},
 		s.clock, s.registry, s.log)
 	api.TrustProxy = s.config.TrustProxy
 	own := http.NewServeMux()
@@ -426,6 +433,9 @@ func (s *Server) Close() error {
 		s.gateway.Close(ctx)
 	}
 	s.work.Wait()
+	if s.rehearsals != nil {
+		s.rehearsals.Close()
+	}
 	if s.presence != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), stopTime)
 		defer cancel()
