@@ -23,6 +23,15 @@ func AppendMeta(b []byte, id, time int64, stored []byte) []byte {
 		protowire.SizeTag(metaTimestamp) + protowire.SizeVarint(uint64(time)) + len(stored)
 	b = protowire.AppendTag(b, syncDLMetas, protowire.BytesType)
 	b = protowire.AppendVarint(b, uint64(size))
+	return appendWhole(b, id, time, stored)
+}
+
+// WholeMeta completes a stored Meta with its id and time.
+func WholeMeta(id, time int64, stored []byte) []byte {
+	return appendWhole(make([]byte, 0, len(stored)+24), id, time, stored)
+}
+
+func appendWhole(b []byte, id, time int64, stored []byte) []byte {
 	b = number(b, metaID, uint64(id))
 	b = number(b, metaTimestamp, uint64(time))
 	return append(b, stored...)

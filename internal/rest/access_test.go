@@ -154,6 +154,25 @@ func TestEveryRouteServesItsCallers(t *testing.T) {
 		"POST /users/{user}/blocks/users":           `{"usernames":["bob"]}`,
 		"POST /sdk/user/{user}/blocks":              `{"usernames":["bob"]}`,
 		"DELETE /sdk/user/{user}/blocks":            `{"usernames":["bob"]}`,
+
+		"POST /users/{user}/messageroaming":          `{"queue":"bob@easemob.com","start":-1}`,
+		"POST /sdk/user/{user}/user_channel/top":     `{"type":"chat","to":"bob"}`,
+		"POST /sdk/user/{user}/user_channels/mark":   `{"mark":"mark_3","targets":[{"to":"bob","type":"chat"}]}`,
+		"DELETE /sdk/user/{user}/user_channels/mark": `{"mark":"mark_3","targets":[{"to":"bob","type":"chat"}]}`,
+		"DELETE /user/{user}/user_channel":           `{"channel":"bob","type":"chat","delete_roam":true}`,
+		"DELETE /users/{user}/user_channel":          `{"channel":"bob","type":"chat","delete_roam":false}`,
+	}
+	queries := map[string]string{
+		"GET /sdk/user/{user}/user_channels/mark/search": "mark=mark_0",
+		"DELETE /sdk/user/{user}/user_channel/top":       "type=chat&to=bob",
+		"GET /users/{user}/messages/search":              "text=hello",
+	}
+	for _, edge := range []string{"/sdk", "/rest"} {
+		for kind, peer := range map[string]string{"chat": "userId=bob", "group": "userId=bob"} {
+			path := edge + "/message/roaming/" + kind + "/user/{user}"
+			queries["DELETE "+path] = peer + "&msgIdList=1,2"
+			queries["DELETE "+path+"/time"], queries["POST "+path+"/time"] = peer+"&delTime=5", peer+"&delTime=5"
+		}
 	}
 	w := newWorld(t)
 	for i, r := range w.api.Routes() {
@@ -181,7 +200,8 @@ func TestEveryRouteServesItsCallers(t *testing.T) {
 			} else {
 				w.send("POST", "/acme/demo/users/bob/contacts/apply", w.bearer("bob"), `{"usernames":["alice"]}`)
 			}
-			path := "/acme/demo" + fill(r)
+			w.text("bob", "alice", "hello")
+			path := "/acme/demo" + fill(r) + "?" + queries[r.String()]
 			if strings.HasPrefix(r.Pattern, "/easemob/") {
 				path = r.Pattern + "?app_key=acme%23demo"
 			}

@@ -10,6 +10,7 @@ import (
 	"github.com/stoa-chat/stoa/internal/account"
 	"github.com/stoa-chat/stoa/internal/contact"
 	"github.com/stoa-chat/stoa/internal/file"
+	"github.com/stoa-chat/stoa/internal/message"
 	"github.com/stoa-chat/stoa/internal/presence"
 	"github.com/stoa-chat/stoa/internal/rehearse"
 )
@@ -151,6 +152,17 @@ var wordings = []struct {
 	{rehearse.ErrImpossible, badRequest("illegal_argument", "")},
 	{rehearse.ErrBad, badRequest("illegal_argument", "")},
 	{rehearse.ErrUnknown, refusal{status: http.StatusNotFound, slug: "resource_not_found", description: "there is no such rehearsal"}},
+	{message.ErrNoConversation, refusal{status: http.StatusNotFound, slug: "resource_not_found", description: "conversation not exist", code: 91001}},
+	{message.ErrPinnedFull, refusal{status: http.StatusForbidden, slug: "exceed_limit", description: "pinned conversations reach the limit", code: 91002}},
+	{message.ErrTooManyTargets, sayQuantity},
+	{message.ErrTooManyMessages, sayQuantity},
+	{message.ErrMark, *refuseBadMark},
+	{message.ErrChatType, badRequest("illegal_argument", "")},
+	{message.ErrCursor, badRequest("illegal_argument", "")},
+	{message.ErrQuery, badRequest("illegal_argument", "")},
+	{message.ErrHistoryOff, refusal{status: http.StatusForbidden, slug: "function_not_open_error", description: "messageroaming function not open", code: 15001}},
+	{message.ErrConversationsOff, forbidden("service_not_open", "service not open!")},
+	{message.ErrSearchOff, forbidden("service_not_open", "service not open!")},
 	{account.ErrNoDevice, refusal{status: http.StatusNotFound, slug: "resource_not_found", description: ""}},
 }
 

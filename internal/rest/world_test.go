@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/stoa-chat/stoa/internal/account"
 	"github.com/stoa-chat/stoa/internal/blob"
@@ -26,6 +27,7 @@ import (
 	"github.com/stoa-chat/stoa/internal/delivery"
 	"github.com/stoa-chat/stoa/internal/file"
 	"github.com/stoa-chat/stoa/internal/message"
+	"github.com/stoa-chat/stoa/internal/msync"
 	"github.com/stoa-chat/stoa/internal/presence"
 	"github.com/stoa-chat/stoa/internal/rehearse"
 	"github.com/stoa-chat/stoa/internal/store"
@@ -66,6 +68,7 @@ type world struct {
 	files      *file.Service
 	messages   *message.Service
 	hub        *delivery.Hub
+	delivery   *delivery.Service
 	clock      *clock.Clock
 	registry   *prometheus.Registry
 	log        *logBook
@@ -90,6 +93,7 @@ func newWorld(t *testing.T) *world {
 		}
 	})
 	d := delivery.New(w.hub, s, b, delivery.NewIDs(0, 0), w.clock, delivery.NewMetrics(w.registry), log)
+	w.delivery = d
 	w.accounts, err = account.New(t.Context(), s, d, b, w.clock, 0, log)
 	w.must(err)
 	w.contacts = contact.New(w.accounts, s, d, b, w.clock, log)
@@ -129,6 +133,20 @@ func (w *world) must(err error) {
 	if err != nil {
 		w.Fatal(err)
 	}
+}
+
+// text appends a text message and returns its id.
+func (w *world) text(from, to, text string) int64 {
+	w.Helper()
+	a, b := w.user(from), w.user(to)
+	body, err := proto.Marshal(&msync.MessageBody{Type: msync.MessageBody_CHAT, From: &msync.JID{Name: from}, To: &msync.JID{Name: to},
+		Contents: []*msync.MessageBody_Content{{Text: text}}})
+	w.must(err)
+	stored, err := msync.StoredMeta(&msync.Meta{From: &msync.JID{Name: from}, To: &msync.JID{Name: to}, Ns: msync.Meta_CHAT, Payload: body})
+	w.must(err)
+	r, err := w.delivery.AppendWait(w.Context(), delivery.Post{Key: store.PairKey(w.app.ID, a.ID, b.ID), Sender: a.ID, Content: store.ContentText, Meta: stored})
+	w.must(err)
+	return r.ID
 }
 
 func (w *world) createApp(key string) *account.App {
