@@ -77,6 +77,8 @@ type Service struct {
 	loading  sync.Mutex // applications are read and put in place by one at a time, so that the younger reading stays
 	changing sync.Mutex // settings are read, changed and written by one at a time
 	users    userCache
+
+	beforeDelete []func(ctx context.Context, app *App, user store.User) error
 }
 
 // New starts the service of a node and reads the applications. What arrives on bus.All goes to Heard.

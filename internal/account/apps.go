@@ -70,6 +70,26 @@ type Settings struct {
 	Pins bool `json:"pins"`
 	// Reports offers to report messages to the app's operator.
 	Reports bool `json:"reports"`
+	// GroupMaxMembers and RoomMaxMembers bound the size that a group or a chatroom may ask for; above it is code 607.
+	// 1 to 100000.
+	GroupMaxMembers int `json:"group_max_members"`
+	RoomMaxMembers  int `json:"room_max_members"`
+	// GroupsPerUser and RoomsPerUser bound how many a user may have joined, GroupsPerApp and RoomsPerApp how many there may
+	// be; above it is code 50. 1 to 1000000.
+	GroupsPerUser int `json:"groups_per_user"`
+	RoomsPerUser  int `json:"rooms_per_user"`
+	GroupsPerApp  int `json:"groups_per_app"`
+	RoomsPerApp   int `json:"rooms_per_app"`
+	// GroupInviteConfirm has who is invited to a group asked, where the group does not say.
+	GroupInviteConfirm bool `json:"group_invite_confirm"`
+	// GroupMemberAttributes and RoomAttributes are services; off is code 505.
+	GroupMemberAttributes bool `json:"group_member_attributes"`
+	RoomAttributes        bool `json:"room_attributes"`
+	// RoomHistory keeps the messages of chatrooms, so that who comes later can read them.
+	RoomHistory bool `json:"room_history"`
+	// RoomLeaveAfterSeconds is how long members of a chatroom may be offline before they leave it; owner, admins and who is
+	// on the allow list stay. -1: nobody leaves.
+	RoomLeaveAfterSeconds int64 `json:"room_leave_after_seconds"`
 	// History offers the messages of a conversation for reading back and deleting.
 	History bool `json:"history"`
 	// ConversationList offers the list of a user's conversations.
@@ -99,6 +119,16 @@ func DefaultSettings() Settings {
 		Reactions:             true,
 		Pins:                  true,
 		Reports:               true,
+		GroupMaxMembers:       5000,
+		RoomMaxMembers:        10_000,
+		GroupsPerUser:         10_000,
+		RoomsPerUser:          100,
+		GroupsPerApp:          100_000,
+		RoomsPerApp:           100_000,
+		GroupMemberAttributes: true,
+		RoomAttributes:        true,
+		RoomHistory:           true,
+		RoomLeaveAfterSeconds: 120,
 		History:               true,
 		ConversationList:      true,
 		Search:                true,
@@ -122,6 +152,19 @@ func (s Settings) check() error {
 	}
 	if s.FileLifetimeSeconds < 0 || s.FileLifetimeSeconds > math.MaxInt32 {
 		wrong = append(wrong, "file_lifetime_seconds must be 0 (for ever) to 2147483647")
+	}
+	for _, count := range []struct {
+		name       string
+		value, max int
+	}{{"group_max_members", s.GroupMaxMembers, 100_000}, {"room_max_members", s.RoomMaxMembers, 100_000},
+		{"groups_per_user", s.GroupsPerUser, 1_000_000}, {"rooms_per_user", s.RoomsPerUser, 1_000_000},
+		{"groups_per_app", s.GroupsPerApp, 1_000_000}, {"rooms_per_app", s.RoomsPerApp, 1_000_000}} {
+		if count.value < 1 || count.value > count.max {
+			wrong = append(wrong, fmt.Sprintf("%s must be 1 to %d", count.name, count.max))
+		}
+	}
+	if s.RoomLeaveAfterSeconds < -1 || s.RoomLeaveAfterSeconds > math.MaxInt32 {
+		wrong = append(wrong, "room_leave_after_seconds must be -1 (never) to 2147483647")
 	}
 	if s.RetentionDays < 0 || s.RetentionDays > 36500 {
 		wrong = append(wrong, "retention_days must be 0 (for ever) to 36500")

@@ -236,11 +236,22 @@ func (a *Service) SetNickname(ctx context.Context, app *App, name, nickname stri
 	return a.update(ctx, user, store.UserChange{Nickname: &nickname})
 }
 
+// BeforeDelete has a function called before a user is deleted, by a service that has to tell others of it. It is not to be
+// called once the service is in use.
+func (a *Service) BeforeDelete(leave func(ctx context.Context, app *App, user store.User) error) {
+	a.beforeDelete = append(a.beforeDelete, leave)
+}
+
 // Delete removes a user and ends the sessions with code 207.
 func (a *Service) Delete(ctx context.Context, app *App, name string) (store.User, error) {
 	user, err := a.User(ctx, app, name)
 	if err != nil {
 		return user, err
+	}
+	for _, leave := range a.beforeDelete {
+		if err := leave(ctx, app, user); err != nil {
+			return user, err
+		}
 	}
 	err = a.store.DeleteUser(ctx, user.ID)
 	a.changed(user)

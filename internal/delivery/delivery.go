@@ -256,7 +256,7 @@ func (s *Service) push(subject bus.Subject, stored []byte, exceptDevice int64, a
 
 // Subscribed tells the sessions of users, on all nodes, that they read a group's timeline: what follows the entry start.
 // It is called after the commit that says so. What is posted to the group afterwards shows each of them whether it has
-// missed something.
+// missed something. With timeline 0 it puts the sessions into a room.
 func (s *Service) Subscribed(users []int64, muc, timeline, start int64) {
 	s.members(users, appendMembership(nil, eventJoin, membership{muc, timeline, start}))
 }

@@ -321,11 +321,15 @@ func (s *Session) end(p *position, until int64) {
 	}
 }
 
-// joined takes the word that the user reads a group's timeline.
+// joined takes the word that the user reads a group's timeline, or was put into a room.
 func (s *Session) joined(m membership) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.changes++
+	if m.timeline == 0 {
+		s.enter(m.muc)
+		return
+	}
 	if !s.loaded {
 		return // the first Unread reads the store after this
 	}
@@ -366,6 +370,10 @@ func (s *Session) eachMuc(do func(id int64, p *position)) {
 func (s *Session) Enter(muc int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.enter(muc)
+}
+
+func (s *Session) enter(muc int64) {
 	if !s.closed && !slices.Contains(s.rooms, muc) {
 		s.rooms = append(s.rooms, muc)
 		s.hub.enter(muc, s)

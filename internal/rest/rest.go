@@ -26,6 +26,7 @@ import (
 	"github.com/stoa-chat/stoa/internal/contact"
 	"github.com/stoa-chat/stoa/internal/file"
 	"github.com/stoa-chat/stoa/internal/message"
+	"github.com/stoa-chat/stoa/internal/muc"
 	"github.com/stoa-chat/stoa/internal/presence"
 	"github.com/stoa-chat/stoa/internal/rehearse"
 )
@@ -42,6 +43,7 @@ type API struct {
 	presence *presence.Service
 	files    *file.Service
 	messages *message.Service
+	mucs     *muc.Service
 	clock    *clock.Clock
 	log      *slog.Logger
 	metrics  *metrics
@@ -58,6 +60,7 @@ type Services struct {
 	Presence *presence.Service
 	Files    *file.Service
 	Messages *message.Service
+	Mucs     *muc.Service
 
 	Rehearsals *rehearse.Service // nil: none
 }
@@ -65,7 +68,7 @@ type Services struct {
 // New makes the edge and registers its metrics.
 func New(services Services, c *clock.Clock, registry prometheus.Registerer, log *slog.Logger) *API {
 	a := &API{accounts: services.Accounts, contacts: services.Contacts, presence: services.Presence, files: services.Files,
-		messages: services.Messages, rehearsals: services.Rehearsals, clock: c, log: log, metrics: newMetrics(registry), tree: newNode()}
+		messages: services.Messages, mucs: services.Mucs, rehearsals: services.Rehearsals, clock: c, log: log, metrics: newMetrics(registry), tree: newNode()}
 	a.add(a.discoveryRoutes()...)
 	a.add(a.tokenRoutes()...)
 	a.add(a.userRoutes()...)

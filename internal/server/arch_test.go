@@ -19,7 +19,7 @@ var layers = [][]string{
 	{"internal/server"},
 	{"internal/gateway", "internal/rest", "internal/console"},
 	{"internal/message"},
-	{"internal/contact"},
+	{"internal/contact", "internal/muc"},
 	{"internal/presence", "internal/file"},
 	{"internal/account"},
 	{"internal/rehearse"},

@@ -31,6 +31,7 @@ import (
 	"github.com/stoa-chat/stoa/internal/file"
 	"github.com/stoa-chat/stoa/internal/gateway"
 	"github.com/stoa-chat/stoa/internal/message"
+	"github.com/stoa-chat/stoa/internal/muc"
 	"github.com/stoa-chat/stoa/internal/presence"
 	"github.com/stoa-chat/stoa/internal/rehearse"
 	"github.com/stoa-chat/stoa/internal/rest"
@@ -64,6 +65,7 @@ type Server struct {
 	delivery  *delivery.Service
 	accounts  *account.Service
 	contacts  *contact.Service
+	mucs      *muc.Service
 	messages  *message.Service
 	presence  *presence.Service
 	files     *file.Service
@@ -121,6 +123,8 @@ func New(ctx context.Context, c config.Config, k *clock.Clock, log *slog.Logger)
 	s.presence = presence.New(s.accounts, s.store, s.delivery, k, log)
 	s.accounts.Observe(s.presence)
 	s.files = file.New(s.accounts, s.store, blobs, k, log)
+	s.mucs = muc.New(s.accounts, s.store, s.delivery, s.bus, k, log)
+	s.accounts.BeforeDelete(s.mucs.Forget)
 	s.listening.Store(true)
 	s.messages = message.New(s.accounts, s.contacts, s.store, s.delivery, k, log)
 	if c.TranslateURL != "" {
@@ -192,6 +196,7 @@ func (s *Server) heard(subject bus.Subject, data []byte) {
 		return
 	}
 	s.contacts.Heard(data)
+	s.mucs.Heard(data)
 	if s.accounts.Heard(data) && s.stopped.Err() == nil {
 		s.work.Go(s.reloadApps)
 	}
@@ -230,7 +235,7 @@ func (s *Server) routes() http.Handler {
 	sockets := http.NewServeMux()
 	s.gateway.Register(sockets)
 	api := rest.New(rest.Services{Accounts: s.accounts, Contacts: s.contacts, Presence: s.presence, Files: s.files, Messages: s.messages,
-		Rehearsals: s.rehearsals},
+		Mucs: s.mucs, Rehearsals: s.rehearsals},
 		s.clock, s.registry, s.log)
 	api.TrustProxy = s.config.TrustProxy
 	own := http.NewServeMux()
@@ -311,6 +316,7 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 	s.work.Go(func() { s.messages.Index(s.stopped) })
 	s.work.Go(func() { s.messages.Expire(s.stopped) })
 	s.work.Go(s.sweepFiles)
+	s.work.Go(func() { s.mucs.Run(s.stopped) })
 	servers := []*http.Server{main}
 	go s.serve(main, s.listener)
 	if s.admin != nil {

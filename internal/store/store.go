@@ -31,6 +31,7 @@ type Store interface {
 	Sessions
 	Timelines
 	Contacts
+	Mucs
 	Files
 	Reactions
 	Pins
@@ -109,7 +110,8 @@ type Users interface {
 	// UpdateUser changes a user and returns the new row. ErrNotFound.
 	UpdateUser(ctx context.Context, id int64, now int64, change UserChange) (User, error)
 	// DeleteUser removes a user with devices, cursors, subscriptions and sessions, and from the lists of contacts and the
-	// block lists of all. What the user wrote to others stays. ErrNotFound.
+	// block lists of all, and from groups and chatrooms; those that the user owns have no owner then. What the user wrote
+	// to others stays. ErrNotFound.
 	DeleteUser(ctx context.Context, id int64) error
 }
 

@@ -140,7 +140,10 @@ func (s *Store) DeleteUser(ctx context.Context, id int64) error {
 			}
 		}
 		_, err := tx.ExecContext(context.Background(), "DELETE FROM watch WHERE watcher = ?1 OR target = ?1", id)
-		return err
+		if err != nil {
+			return err
+		}
+		return leaveMucs(tx, id)
 	})
 	if err == nil {
 		s.sessions.forget(id)

@@ -185,12 +185,15 @@ func (s *Store) shut() error {
 
 // readStatements are the prepared reads of the message and login paths.
 type readStatements struct {
-	user, relation, entries, byPosition, positions, nearest *sql.Stmt
+	user, relation, mucByID, standing, entries, byPosition, positions, nearest *sql.Stmt
 }
 
 func (r *readStatements) prepare(ctx context.Context, db *sql.DB) error {
 	for statement, text := range map[**sql.Stmt]string{
-		&r.user: "SELECT " + userColumns + " FROM user WHERE app = ? AND name = ?",
+		&r.user:    "SELECT " + userColumns + " FROM user WHERE app = ? AND name = ?",
+		&r.mucByID: "SELECT " + mucColumns + " FROM muc m WHERE m.id = ? AND m.closed = 0",
+		&r.standing: `SELECT 0, role, joined, shielded, 0, '' FROM muc_member WHERE muc = ?1 AND user = ?2
+			UNION ALL SELECT mark, 0, until, 0, by_user, by_name FROM muc_mark WHERE muc = ?1 AND user = ?2`,
 		&r.relation: `SELECT EXISTS (SELECT 1 FROM contact WHERE user = ?1 AND peer = ?2),
 			EXISTS (SELECT 1 FROM block WHERE user = ?1 AND peer = ?2),
 			EXISTS (SELECT 1 FROM invitation WHERE user = ?1 AND peer = ?2)`,

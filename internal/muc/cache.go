@@ -1,0 +1,251 @@
+package muc
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/stoa-chat/stoa/errcode"
+	"github.com/stoa-chat/stoa/internal/account"
+	"github.com/stoa-chat/stoa/internal/bus"
+	"github.com/stoa-chat/stoa/internal/store"
+)
+
+// Target is a group, room or thread as the message path needs it. It may be some seconds old.
+type Target struct {
+	ID      int64 // its number: store.MucKey names its timeline
+	Kind    store.MucKind
+	Name    string // its id on the wire
+	Title   string
+	Owner   store.Peer
+	Members int
+	Role    store.Role // of the user who was asked about; RoleNone for a backend
+}
+
+func target(m store.Muc, st store.Standing) Target {
+	return Target{ID: m.ID, Kind: m.Kind, Name: m.Name, Title: m.Title, Owner: m.Owner, Members: m.Members, Role: st.Role}
+}
+
+// MaySend says whether a user may send to the group, room or thread with that id now, in the order of
+// docs/protocol/errors.md §10: code 605 (ErrNotExist), for rooms too, as the client words it; 608 (ErrDisabled); 602
+// (ErrNotMember); 507 (ErrMuted); 506 (ErrMutedAll). It asks the store once in some seconds.
+func (s *Service) MaySend(ctx context.Context, app *account.App, user store.User, id string) (Target, error) {
+	m, st, err := s.lookUp(ctx, app, user, id)
+	if err != nil {
+		return Target{}, err
+	}
+	t := target(m, st)
+	if m.Disabled {
+		return t, disabled(m)
+	}
+	if err := verdictOf(m, Send, standing(st, s.now()), user.Name); err != nil {
+		return t, err
+	}
+	if m.MuteAll && st.Role < store.RoleAdmin && !st.Allowed {
+		return t, &errcode.Error{Code: errcode.NotAllowedMuteAll, Op: "send", Message: "all members of this " + noun(m.Kind) + " are muted", Err: ErrMutedAll}
+	}
+	return t, nil
+}
+
+// MayRead is MaySend for what needs membership only, as receipts, reactions and history do: code 605 (ErrNotExist) and 602
+// (ErrNotMember).
+func (s *Service) MayRead(ctx context.Context, app *account.App, user store.User, id string) (Target, error) {
+	m, st, err := s.lookUp(ctx, app, user, id)
+	if err == nil && st.Role == store.RoleNone {
+		err = refuse(errcode.GroupNotJoined, ErrNotMember, "%s is not a member of this %s", user.Name, noun(m.Kind))
+	}
+	return target(m, st), err
+}
+
+// Find returns the group, room or thread with that id, from the cache: code 605 (ErrNotExist).
+func (s *Service) Find(ctx context.Context, app *account.App, id string) (Target, error) {
+	m, err := s.row(ctx, app, id)
+	return target(m, store.Standing{}), err
+}
+
+// lookUp finds a row and the user's standing without asking the store, if it can.
+func (s *Service) lookUp(ctx context.Context, app *account.App, user store.User, id string) (store.Muc, store.Standing, error) {
+	m, err := s.row(ctx, app, id)
+	if err != nil {
+		return m, store.Standing{}, err
+	}
+	st, err := s.standing(ctx, m.ID, user.ID)
+	return m, st, err
+}
+
+const (
+	cacheLife   = 5 * time.Second // bounds what a lost word can cost
+	cacheShards = 64
+	cacheSize   = 4096 // entries of a kind in a shard
+)
+
+// cache answers the message path without a query. Changes are heard over the bus. Every change of a shard counts, so that
+// a reading that began before a change is not kept after it. A word names the members whom it is about: the others of a
+// large group stay known.
+type cache struct {
+	shards [cacheShards]*cacheShard
+}
+
+type cacheShard struct {
+	mu        sync.Mutex
+	changes   uint64
+	rows      map[int64]cached[store.Muc]
+	standings map[membership]cached[store.Standing]
+	numbers   map[rowKey]int64 // which id is which number; that never changes
+}
+
+type cached[T any] struct {
+	value T
+	at    time.Time
+}
+
+func (c cached[T]) fresh() bool {
+	// The machine's clock: what is cached ages also where the app's time stands still or jumps.
+	return !c.at.IsZero() && time.Since(c.at) < cacheLife
+}
+
+type membership struct{ muc, user int64 }
+
+type rowKey struct {
+	app  int64
+	name string
+}
+
+func newCache() (c cache) {
+	for i := range c.shards {
+		c.shards[i] = &cacheShard{rows: map[int64]cached[store.Muc]{}, standings: map[membership]cached[store.Standing]{}, numbers: map[rowKey]int64{}}
+	}
+	return c
+}
+
+func (c *cache) shard(n int64) *cacheShard { return c.shards[uint64(n)%cacheShards] }
+
+// named is the shard in which the number of an id is kept.
+func (c *cache) named(key rowKey) *cacheShard {
+	n := uint64(key.app)
+	for i := range len(key.name) {
+		n = n*31 + uint64(key.name[i])
+	}
+	return c.shards[n%cacheShards]
+}
+
+// keep puts a reading into a map of the shard, unless something has changed since it began.
+func keep[K comparable, T any](c *cacheShard, into map[K]cached[T], key K, value T, changes uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.changes != changes {
+		return
+	}
+	if len(into) >= cacheSize {
+		clear(into)
+	}
+	into[key] = cached[T]{value, time.Now()}
+}
+
+func look[K comparable, T any](c *cacheShard, in map[K]cached[T], key K) (value cached[T], changes uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return in[key], c.changes
+}
+
+// row finds a group, room or thread of any kind by its id.
+func (s *Service) row(ctx context.Context, app *account.App, id string) (store.Muc, error) {
+	if !idForm.MatchString(id) {
+		return store.Muc{}, notExist(store.MucGroup, clean(id))
+	}
+	key := rowKey{app.ID, id}
+	names := s.known.named(key)
+	names.mu.Lock()
+	number := names.numbers[key]
+	names.mu.Unlock()
+	if number == 0 {
+		m, err := s.store.Muc(ctx, app.ID, id)
+		if errors.Is(err, store.ErrNotFound) {
+			return m, notExist(store.MucGroup, id)
+		} else if err != nil {
+			return m, err
+		}
+		names.mu.Lock()
+		if len(names.numbers) >= cacheSize {
+			clear(names.numbers)
+		}
+		names.numbers[key] = m.ID
+		names.mu.Unlock()
+		number = m.ID
+	}
+	shard := s.known.shard(number)
+	found, changes := look(shard, shard.rows, number)
+	if found.fresh() {
+		return found.value, nil
+	}
+	m, err := s.store.MucByID(ctx, number)
+	if errors.Is(err, store.ErrNotFound) {
+		return m, notExist(store.MucGroup, id)
+	} else if err != nil {
+		return m, err
+	}
+	keep(shard, shard.rows, number, m, changes)
+	return m, nil
+}
+
+func (s *Service) standing(ctx context.Context, muc, user int64) (store.Standing, error) {
+	shard, key := s.known.shard(muc), membership{muc, user}
+	found, changes := look(shard, shard.standings, key)
+	if found.fresh() {
+		return found.value, nil
+	}
+	st, err := s.store.Standing(ctx, muc, user)
+	if err == nil {
+		keep(shard, shard.standings, key, st, changes)
+	}
+	return st, err
+}
+
+// heardMuc begins what this package says on bus.All: the number of a group or room that has changed, and those of the
+// users whose standing there has, if it is that, with spaces between.
+const heardMuc = 'm'
+
+// changed lets all nodes forget a row.
+func (s *Service) changed(m store.Muc) { s.say(m.ID, nil) }
+
+// moved lets all nodes forget how users stand.
+func (s *Service) moved(m store.Muc, users ...int64) {
+	if len(users) > 0 {
+		s.say(m.ID, users)
+	}
+}
+
+func (s *Service) say(muc int64, users []int64) {
+	word := strconv.AppendInt([]byte{heardMuc}, muc, 10)
+	for _, user := range users {
+		word = strconv.AppendInt(append(word, ' '), user, 10)
+	}
+	s.Heard(word)
+	if err := s.bus.Publish(bus.All, word); err != nil {
+		s.log.Warn("publish change", "error", err)
+	}
+}
+
+// Heard takes what other nodes, and this one, tell about changes. It does not block.
+func (s *Service) Heard(data []byte) {
+	if len(data) == 0 || data[0] != heardMuc {
+		return
+	}
+	first, rest, users := strings.Cut(string(data[1:]), " ")
+	muc, _ := strconv.ParseInt(first, 10, 64)
+	shard := s.known.shard(muc)
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	shard.changes++
+	if !users {
+		delete(shard.rows, muc)
+		return
+	}
+	for word := range strings.SplitSeq(rest, " ") {
+		user, _ := strconv.ParseInt(word, 10, 64)
+		delete(shard.standings, membership{muc, user})
+	}
+}
