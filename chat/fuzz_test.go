@@ -3,6 +3,7 @@ package chat
 import (
 	"context"
 	"encoding/hex"
+	"encoding/json"
 	"log/slog"
 	"strings"
 	"testing"
@@ -44,6 +45,18 @@ func FuzzReceive(f *testing.F) {
 	add(msync.MSync_SYNC, &msync.CommSyncDL{Queue: queue, NextKey: 7, Metas: []*msync.Meta{
 		textMeta(1, "bob", "hi"), bodyMeta(2, "bob", receipt), bodyMeta(3, "bob", &msync.MessageBody{Type: msync.MessageBody_CHANNEL_ACK}),
 		{Id: 4, Ns: msync.Meta_NOTIFY, Payload: []byte("{}")}, {},
+	}})
+	add(msync.MSync_SYNC, &msync.CommSyncDL{Queue: queue, NextKey: 8, Metas: []*msync.Meta{
+		placeMeta(5, &msync.MUCBody{Operation: msync.MUCBody_UPDATE, EventInfo: &msync.MUCBody_EventInfo{Ext: `{"name":"g"}`}}),
+		placeMeta(6, &msync.MUCBody{Operation: msync.MUCBody_SET_METADATA, IsChatroom: true, EventInfo: &msync.MUCBody_EventInfo{Ext: `{"properties":{}}`}}),
+		placeMeta(7, &msync.MUCBody{Operation: msync.MUCBody_THREAD_KICK, IsThread: true}),
+		noticeMeta(8, `{"type":"presence","data":{"values":[{"uid":"bob","status":{"a":"1"}}]}}`),
+		noticeMeta(9, `{"type":"reaction","data":[{"reactions":[{"op":[{}]}]}]}`),
+		noticeMeta(10, `{"type":"thread","data":{"operation":"update_msg","last_message":{"id":"1","payload":"{}"}}}`),
+		noticeMeta(11, `{"type":"conv","data":{"op":"mark","ext":"mark_1"}}`),
+		noticeMeta(12, `{"type":"user_notification_mute","values":[{"data":{"ignoreInterval":"1:2-3:4"}}]}`),
+		bodyMeta(13, "bob", &msync.MessageBody{Type: msync.MessageBody_RECALL, AckMessageId: 1}),
+		bodyMeta(14, "bob", &msync.MessageBody{Type: msync.MessageBody_EDIT, Contents: []*msync.MessageBody_Content{{}}, Meta: `{"edit_msg":{"count":1}}`}),
 	}})
 	add(msync.MSync_SYNC, &msync.CommSyncDL{Queue: queue, IsLast: true, Metas: []*msync.Meta{kickMeta(msync.StatisticsBody_USER_REMOVED, "x")}})
 
@@ -94,6 +107,45 @@ func FuzzReceive(f *testing.F) {
 					t.Errorf("answer's payload does not decode: %v", err)
 				}
 			}
+		}
+	})
+}
+
+// FuzzCombined reads any bytes as the file of a combined message; what is read can be combined again.
+func FuzzCombined(f *testing.F) {
+	data, _, err := encodeCombined("stoa#demo", []*Message{
+		{ID: "1", From: "bob", To: "alice", Content: Content{Text: "hi"}},
+		{ID: "2", From: "bob", To: "G1", ChatType: GroupChat, Content: Content{Kind: KindCustom, Event: "e"}},
+	})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(data)
+	f.Add([]byte("cm\x00"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		for _, file := range [][]byte{data, append(append([]byte(combinedHeader), data...), checkByte(append([]byte(combinedHeader), data...)))} {
+			messages, err := decodeCombined("alice", file)
+			if err != nil || len(messages) == 0 {
+				continue
+			}
+			for _, m := range messages { // deeper ones are refused
+				m.Level = 0
+			}
+			if _, _, err := encodeCombined("stoa#demo", messages); err != nil {
+				t.Errorf("what was read cannot be combined: %v", err)
+			}
+		}
+	})
+}
+
+// FuzzMessageJSON reads any text as a message of the REST interface.
+func FuzzMessageJSON(f *testing.F) {
+	f.Add([]byte(`{"id":"1","from":"bob","to":"alice","timestamp":1,"payload":"{\"bodies\":[{\"type\":\"txt\",\"msg\":\"hi\"}]}"}`))
+	f.Add([]byte(`{"id":"1","payload":{"bodies":[{"type":"custom","customExts":[{"a":1}]}],"ext":{"n":1e99},"meta":{"thread":{},"edit_msg":{"count":"2"}}}}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var m messageJSON
+		if json.Unmarshal(data, &m) == nil {
+			m.message("alice")
 		}
 	})
 }

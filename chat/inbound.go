@@ -235,6 +235,9 @@ func (s *session) deliverChat(meta *msync.Meta) error {
 		if err != nil {
 			return err
 		}
+		if m.ChatType == RoomChat && m.From == s.user && s.ownDevice(m.Device) {
+			return nil // a chatroom's messages come back to their sender
+		}
 		if s.c.opt.deliveryReceipts && m.ChatType == SingleChat && m.From != s.user {
 			s.receipt(m)
 		}

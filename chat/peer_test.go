@@ -334,6 +334,15 @@ func (l *eventLog) listener() Listener {
 		OnDeliveredMessage: func(r *Receipt) { l.add("delivered %s %s", r.MessageID, r.From) },
 		OnReadMessage:      func(r *Receipt) { l.add("read %s %s", r.MessageID, r.From) },
 		OnConversationRead: func(r *Receipt) { l.add("conversation read %s", r.Conversation) },
+		OnRecall:           func(r *Recall) { l.add("recall %s %s", r.MessageID, r.From) },
+		OnEdit:             func(m *Message) { l.add("edit %s %s", m.ID, m.Text) },
+		OnReaction:         func(e *ReactionEvent) { l.add("reaction %s", e.MessageID) },
+		OnMessagePin:       func(e *PinEvent) { l.add("pin %s %v", e.MessageID, e.Pinned) },
+		OnGroupEvent:       func(e *GroupEvent) { l.add("group %s %s", e.Group, e.Operation) },
+		OnRoomEvent:        func(e *GroupEvent) { l.add("room %s %s", e.Group, e.Operation) },
+		OnThreadEvent:      func(e *ThreadEvent) { l.add("thread %s %s", e.Thread, e.Operation) },
+		OnPresence:         func(p *Presence) { l.add("presence %s %v", p.User, p.Online()) },
+		OnDeviceEvent:      func(e *DeviceEvent) { l.add("device %s %s", e.Operation, e.Target.ID) },
 		OnTokenWillExpire:  func() { l.add("token will expire") },
 		OnTokenExpired:     func() { l.add("token expired") },
 		OnError:            func(err *Error) { l.add("error %d", err.Code) },
@@ -402,6 +411,18 @@ func bodyMeta(id uint64, from string, body *msync.MessageBody) *msync.Meta {
 		Id: id, From: &msync.JID{Name: from, Domain: userDomain}, To: &msync.JID{Name: "alice", Domain: userDomain},
 		Ns: msync.Meta_CHAT, Payload: payload, Timestamp: 1_700_000_000_000,
 	}
+}
+
+func placeMeta(id uint64, body *msync.MUCBody) *msync.Meta {
+	payload, err := proto.Marshal(body)
+	if err != nil {
+		panic(err)
+	}
+	return &msync.Meta{Id: id, From: &msync.JID{Name: "bob", ClientResource: "ios_1"}, Ns: msync.Meta_MUC, Payload: payload, Timestamp: 1_700_000_000_000}
+}
+
+func noticeMeta(id uint64, text string) *msync.Meta {
+	return &msync.Meta{Id: id, From: &msync.JID{Name: "bob"}, Ns: msync.Meta_NOTIFY, Payload: []byte(text), Timestamp: 1_700_000_000_000}
 }
 
 func kickMeta(op msync.StatisticsBody_Operation, reason string) *msync.Meta {
