@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs every test of the repository and ends with one line: "tests: N passed, N failed", and status 1 on any failure.
-# What is missing on the machine (PostgreSQL, Chromium) is installed with apt-get; nothing asks for anything.
+# What is missing on the machine (PostgreSQL, Chromium) is installed with apt-get, and an S3 server is built; nothing asks
+# for anything.
 #
 # Parts that mostly wait run beside parts that mostly compute, which yield to them.
 set -uo pipefail
@@ -14,6 +15,7 @@ declare -A fuzzed=(
 	[FuzzReadFrame]='./internal/msync'
 	[FuzzFrameReader]='internal/gateway/frames.go internal/gateway/frames_test.go'
 	[FuzzParseAccessToken]='./internal/token'
+	[FuzzJPEGHead]='./internal/picture'
 )
 
 logs=$(mktemp -d "${TMPDIR:-/tmp}/stoa-test.XXXXXX")
@@ -27,7 +29,8 @@ clean_up() {
 	done
 	wait 2>/dev/null
 	[[ ! -e $logs/postgres/data ]] || scripts/postgres.sh stop "$logs/postgres"
-	rm -rf "$logs/postgres"
+	[[ ! -e $logs/s3/pid ]] || scripts/s3.sh stop "$logs/s3"
+	rm -rf "$logs/postgres" "$logs/s3"
 	[[ $failed -gt 0 ]] || rm -rf "$logs"
 }
 trap clean_up EXIT
@@ -100,6 +103,10 @@ services() {
 	find_browser || scripts/apt.sh chromium
 }
 
+s3() {
+	scripts/s3.sh start "$logs/s3" >"$logs/s3.url"
+}
+
 go_tests() {
 	nice -n 5 go test -race -count=1 -timeout 5m -json ./...
 }
@@ -129,11 +136,13 @@ no_races() {
 }
 
 start services step services
+start s3 step s3
 part build step make --no-print-directory -j 3 bin/stoa bin/stoa-race test/websdk/node_modules/.package-lock.json
-finish services
+finish services s3
 STOA_TEST_POSTGRES=$(cat "$logs/postgres.url")
+STOA_TEST_S3=$(cat "$logs/s3.url")
 find_browser
-export STOA_TEST_POSTGRES CHROMIUM
+export STOA_TEST_POSTGRES STOA_TEST_S3 CHROMIUM
 
 start go go go_tests
 part web-sdks node web_sdks

@@ -92,6 +92,17 @@ func sniff(r io.ReadSeeker) (string, error) {
 
 // makeThumbnail makes the thumbnail of an image, or notes that there can be none.
 func (s *Service) makeThumbnail(ctx context.Context, f *store.File) error {
+	done, err := s.mayScale(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	// Somebody else may have made it meanwhile.
+	now, err := s.store.File(ctx, f.App, f.UUID)
+	if err != nil || now.Thumb != store.ThumbUntried {
+		f.Thumb = now.Thumb
+		return err
+	}
 	r, err := s.blobs.Open(ctx, contentOf(*f))
 	if errors.Is(err, blob.ErrNotFound) {
 		return noFile()
@@ -114,19 +125,20 @@ func (s *Service) makeThumbnail(ctx context.Context, f *store.File) error {
 	return s.store.SetThumb(ctx, f.ID, f.Thumb)
 }
 
-// scale writes the thumbnail of an image as that of a file. It waits while others are scaled.
-func (s *Service) scale(ctx context.Context, f store.File, image io.ReadSeeker, width, height int) error {
+// mayScale waits until an image may be scaled, and returns what is to be called after that.
+func (s *Service) mayScale(ctx context.Context) (done func(), err error) {
 	select {
 	case s.scaling <- struct{}{}:
+		return func() { <-s.scaling }, nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return nil, ctx.Err()
 	}
+}
+
+// scale writes the thumbnail of an image as that of a file.
+func (s *Service) scale(ctx context.Context, f store.File, image io.ReadSeeker, width, height int) error {
 	var small bytes.Buffer
-	err := func() error {
-		defer func() { <-s.scaling }()
-		return picture.Thumbnail(&small, image, width, height)
-	}()
-	if err != nil {
+	if err := picture.Thumbnail(&small, image, width, height); err != nil {
 		return err
 	}
 	if _, err := s.blobs.Put(ctx, thumbOf(f), &small); err != nil {

@@ -109,6 +109,11 @@ func (u *Upload) WriteThumbnail(ctx context.Context, r io.Reader) error {
 	if err != nil {
 		return err
 	}
+	done, err := u.service.mayScale(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
 	err = u.service.scale(ctx, u.row, bytes.NewReader(data), 0, 0)
 	if errors.Is(err, picture.ErrFormat) || errors.Is(err, picture.ErrTooLarge) {
 		return refuse(errcode.UploadFailed, ErrPicture, "the thumbnail is not a picture that the server can read")

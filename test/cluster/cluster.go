@@ -27,6 +27,7 @@ type Cluster struct {
 	postgres string // the server in which the database was made
 	name     string // of the database
 	database string // its URL
+	files    string // folder of uploaded files
 	bus      *server.Server
 	busAt    atomic.Pointer[string] // host:port of the bus
 	ways     []*Way                 // from each node to the bus
@@ -43,6 +44,9 @@ func Start(ctx context.Context, program, postgres string, nodes int) (c *Cluster
 			err = errors.Join(err, c.Close())
 		}
 	}()
+	if c.files, err = os.MkdirTemp("", "stoa-files-"); err != nil {
+		return c, err
+	}
 	if err := c.sql(ctx, "CREATE DATABASE "+c.name); err != nil {
 		return c, err
 	}
@@ -86,7 +90,7 @@ func Start(ctx context.Context, program, postgres string, nodes int) (c *Cluster
 
 // StartNode starts a node that does not run.
 func (c *Cluster) StartNode(i int) (err error) {
-	c.Nodes[i], err = node.Start(c.program, []string{"STOA_DATABASE_URL=" + c.database, "STOA_NATS_URL=nats://" + c.ways[i].Address()},
+	c.Nodes[i], err = node.Start(c.program, []string{"STOA_DATABASE_URL=" + c.database, "STOA_NATS_URL=nats://" + c.ways[i].Address(), "STOA_FILES_URL=file://" + c.files},
 		"serve", "--app", "stoa#demo", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--log-format", "text")
 	return err
 }
@@ -118,7 +122,7 @@ func (c *Cluster) StopBus() {
 func (c *Cluster) CutBus(i int)  { c.ways[i].Cut() }
 func (c *Cluster) HealBus(i int) { c.ways[i].Heal() }
 
-// Close kills the nodes that still run and removes the database.
+// Close kills the nodes that still run and removes the database and the files.
 func (c *Cluster) Close() error {
 	for _, n := range c.Nodes {
 		if n != nil {
@@ -131,7 +135,7 @@ func (c *Cluster) Close() error {
 	if c.bus != nil {
 		c.StopBus()
 	}
-	return c.sql(context.Background(), "DROP DATABASE IF EXISTS "+c.name+" WITH (FORCE)")
+	return errors.Join(c.sql(context.Background(), "DROP DATABASE IF EXISTS "+c.name+" WITH (FORCE)"), os.RemoveAll(c.files))
 }
 
 func (c *Cluster) sql(ctx context.Context, statement string) error {
