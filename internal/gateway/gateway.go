@@ -17,6 +17,7 @@ import (
 	"github.com/stoa-chat/stoa/internal/contact"
 	"github.com/stoa-chat/stoa/internal/delivery"
 	"github.com/stoa-chat/stoa/internal/message"
+	"github.com/stoa-chat/stoa/internal/muc"
 	"github.com/stoa-chat/stoa/internal/rehearse"
 )
 
@@ -35,6 +36,7 @@ type Gateway struct {
 
 	accounts *account.Service
 	contacts *contact.Service
+	mucs     *muc.Service
 	messages *message.Service
 	hub      *delivery.Hub
 	clock    *clock.Clock
@@ -52,8 +54,8 @@ type Gateway struct {
 }
 
 // New starts the gateway of a node.
-func New(accounts *account.Service, contacts *contact.Service, messages *message.Service, hub *delivery.Hub, c *clock.Clock, m *Metrics, log *slog.Logger) *Gateway {
-	g := &Gateway{accounts: accounts, contacts: contacts, messages: messages, hub: hub, clock: c, metrics: (*metrics)(m), log: log,
+func New(accounts *account.Service, contacts *contact.Service, mucs *muc.Service, messages *message.Service, hub *delivery.Hub, c *clock.Clock, m *Metrics, log *slog.Logger) *Gateway {
+	g := &Gateway{accounts: accounts, contacts: contacts, mucs: mucs, messages: messages, hub: hub, clock: c, metrics: (*metrics)(m), log: log,
 		sessions: map[*session]struct{}{}, stop: make(chan struct{})}
 	g.tick.Store(time.Now().Unix())
 	g.done.Go(g.sweepLoop)

@@ -97,6 +97,7 @@ func (s *session) signIn(ctx context.Context, envelope *msync.MSync, p *msync.Pr
 	if s.deliver, err = s.gateway.hub.Open(who, s); err != nil {
 		return errors.Join(err, s.gateway.accounts.CloseSession(ctx, row))
 	}
+	s.returnToRooms(ctx)
 	s.loggedIn.Store(true)
 	s.rehearseNotice()
 	s.gateway.log.Debug("signed in", "app", login.App.Key(), "user", login.User.ID, "resource", row.Resource)

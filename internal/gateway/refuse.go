@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"errors"
 
 	"github.com/stoa-chat/stoa/errcode"
@@ -23,7 +24,7 @@ func answerStatus(op string, err error) (msync.Status_ErrorCode, string) {
 			return msync.Status_ErrorCode(status), reason
 		}
 	}
-	return msync.Status_FAIL, e.Message
+	return msync.Status_FAIL, cmp.Or(e.Reason, e.Message)
 }
 
 // loginStatus words an error as the answer to a Provision (docs/protocol/wire.md §2.4).

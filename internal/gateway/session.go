@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"runtime/debug"
 	"sync"
@@ -141,6 +140,9 @@ func (s *session) end() {
 		}
 		if err := s.gateway.accounts.CloseSession(ctx, s.row); err != nil {
 			s.gateway.log.Error("close session", "user", s.row.User, "error", err)
+		}
+		if err := s.gateway.mucs.WentOffline(ctx, s.login.User); err != nil {
+			s.gateway.log.Error("note who is away", "user", s.row.User, "error", err)
 		}
 	}
 	s.gateway.remove(s)
@@ -329,22 +331,12 @@ func (s *session) meta(b []byte) {
 	case msync.Meta_CHAT:
 		s.chat(&meta)
 	case msync.Meta_MUC:
-		s.answer("join", meta.Id, delivery.Result{Err: s.room705(&meta)})
+		s.place(&meta)
 	case msync.Meta_ROSTER:
 		s.roster(&meta)
 	default:
 		s.answer("send", meta.Id, delivery.Result{Err: errcode.Newf(errcode.ServiceNotEnabled, "this server does not offer %v over the socket", meta.Ns)})
 	}
-}
-
-// room705 refuses joining and leaving: there are no chatrooms.
-func (s *session) room705(meta *msync.Meta) error {
-	var body msync.MUCBody
-	if err := proto.Unmarshal(meta.Payload, &body); err != nil {
-		return &errcode.Error{Code: errcode.BadMessage, Op: "join", Message: "the body does not decode", Err: err}
-	}
-	reason := fmt.Sprintf("grpID %s does not exist!", body.MucId.GetName())
-	return &errcode.Error{Code: errcode.ChatroomNotExist, Op: "join", Message: reason, Reason: reason}
 }
 
 func (s *session) chat(meta *msync.Meta) {

@@ -26,6 +26,7 @@ import (
 	"github.com/stoa-chat/stoa/internal/delivery"
 	"github.com/stoa-chat/stoa/internal/message"
 	"github.com/stoa-chat/stoa/internal/msync"
+	"github.com/stoa-chat/stoa/internal/muc"
 	"github.com/stoa-chat/stoa/internal/store"
 	"github.com/stoa-chat/stoa/internal/store/sqlite"
 )
@@ -49,6 +50,7 @@ type world struct {
 	delivery *delivery.Service
 	accounts *account.Service
 	gateway  *Gateway
+	mucs     *muc.Service
 	clock    *clock.Clock
 	log      *logBook
 	server   *httptest.Server
@@ -183,6 +185,9 @@ func newWorld(t *testing.T) *world {
 			w.hub.Handle(subject, data)
 		} else if w.accounts != nil {
 			w.accounts.Heard(data)
+			if w.mucs != nil {
+				w.mucs.Heard(data)
+			}
 		}
 	})}
 	registry := prometheus.NewRegistry()
@@ -190,7 +195,8 @@ func newWorld(t *testing.T) *world {
 	w.accounts, err = account.New(t.Context(), s, w.delivery, w.bus, w.clock, 0, log)
 	w.must(err)
 	contacts := contact.New(w.accounts, s, w.delivery, w.bus, w.clock, log)
-	w.gateway = New(w.accounts, contacts, message.New(w.accounts, contacts, s, w.delivery, w.clock, log), w.hub, w.clock, NewMetrics(registry), log)
+	w.mucs = muc.New(w.accounts, s, w.delivery, w.bus, w.clock, log)
+	w.gateway = New(w.accounts, contacts, w.mucs, message.New(w.accounts, contacts, s, w.delivery, w.clock, log), w.hub, w.clock, NewMetrics(registry), log)
 	mux := http.NewServeMux()
 	w.gateway.Register(mux)
 	w.server = httptest.NewServer(mux)

@@ -369,14 +369,14 @@ func (s *Service) AnswerApplication(ctx context.Context, actor Actor, id, applic
 	return s.toUsers(ctx, actor, sc.muc, event{operation: msync.MUCBody_APPLY_DECLINE, to: []string{user.Name}, reason: reason}, peer(user))
 }
 
-// Leave ends the actor's membership, and tells the others. The owner cannot leave a group. The errors are those of the
-// policy.
-func (s *Service) Leave(ctx context.Context, actor Actor, kind store.MucKind, id string) error {
+// Leave ends the actor's membership, and tells the others. The owner cannot leave a group, and stays the owner of a
+// chatroom. The errors are those of the policy.
+func (s *Service) Leave(ctx context.Context, actor Actor, kind store.MucKind, id string) (Target, error) {
 	sc, err := s.permit(ctx, actor, kind, id, Leave)
 	if err != nil {
-		return err
+		return Target{}, err
 	}
-	return s.leave(ctx, sc, peer(actor.User))
+	return target(sc.muc, sc.stand), s.leave(ctx, sc, peer(actor.User))
 }
 
 // leave ends the membership of users by their own doing.

@@ -15,6 +15,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -107,6 +108,7 @@ type Service struct {
 
 	known  cache
 	crowds crowds
+	swept  atomic.Int64 // the membership that Sweep has looked at last
 }
 
 // New makes the service of a node. What arrives on bus.All goes to Heard; Run does what has to be done from time to time.

@@ -2,7 +2,6 @@ package muc
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"regexp"
 	"slices"
@@ -22,23 +21,31 @@ type JoinOptions struct {
 	LeaveOthers bool   // the user leaves all other rooms
 }
 
+// RoomInfo is what who joins a chatroom is told about it (docs/protocol/wire.md §8.1).
+type RoomInfo struct {
+	MuteAll    bool  `json:"is_all_mute"`
+	Created    int64 `json:"create_timestamp"`
+	Allowed    bool  `json:"is_in_white_list"`
+	Members    int   `json:"member_count"`
+	MutedUntil int64 `json:"mute_duration"`
+}
+
 // JoinRoom makes the actor a member of a chatroom and tells the others. It is no error if the actor is one: the client joins
-// again when it has been away. info is what the client is answered (docs/protocol/wire.md §8.1). The errors are those of the
-// policy, and code 705 (ErrNotExist), 704 (ErrFull), 608 (ErrDisabled), 603 (ErrBanned), 50 (ErrTooManyJoined) and 17
+// again when it has been away. The errors are those of the policy, and code 705 (ErrNotExist), 704 (ErrFull), 608 (ErrDisabled), 603 (ErrBanned), 50 (ErrTooManyJoined) and 17
 // (ErrText).
-func (s *Service) JoinRoom(ctx context.Context, actor Actor, id string, o JoinOptions) (t Target, info string, err error) {
+func (s *Service) JoinRoom(ctx context.Context, actor Actor, id string, o JoinOptions) (Target, RoomInfo, error) {
 	sc, err := s.permit(ctx, actor, store.MucRoom, id, Join)
 	if err != nil {
-		return Target{}, "", err
+		return Target{}, RoomInfo{}, err
 	}
 	if !isText(o.Ext) || utf8.RuneCountInString(o.Ext) > MaxReason {
-		return Target{}, "", refuse(errcode.RequestFailed, ErrText, "the extension is longer than %d characters", MaxReason)
+		return Target{}, RoomInfo{}, refuse(errcode.RequestFailed, ErrText, "the extension is longer than %d characters", MaxReason)
 	}
 	ctx, cancel := outlast(ctx)
 	defer cancel()
 	if o.LeaveOthers {
 		if err := s.leaveRooms(ctx, actor, sc.muc.ID); err != nil {
-			return Target{}, "", err
+			return Target{}, RoomInfo{}, err
 		}
 	}
 	if sc.stand.Role == store.RoleNone {
@@ -47,21 +54,12 @@ func (s *Service) JoinRoom(ctx context.Context, actor Actor, id string, o JoinOp
 			err = results[0].Err
 		}
 		if err != nil {
-			return Target{}, "", err
+			return Target{}, RoomInfo{}, err
 		}
 		sc.stand.Role, sc.muc.Members = store.RoleMember, sc.muc.Members+1
 	}
-	info, err = roomInfo(sc)
-	return target(sc.muc, sc.stand), info, err
-}
-
-// roomInfo is the JSON of MUCBody.status.chatroom_info.
-func roomInfo(sc scene) (string, error) {
-	text, err := json.Marshal(map[string]any{sc.User.Name: map[string]any{
-		"is_all_mute": sc.muc.MuteAll, "create_timestamp": sc.muc.Created, "is_in_white_list": sc.stand.Allowed,
-		"member_count": sc.muc.Members, "mute_duration": sc.stand.MutedUntil,
-	}})
-	return string(text), err
+	return target(sc.muc, sc.stand), RoomInfo{MuteAll: sc.muc.MuteAll, Created: sc.muc.Created, Allowed: sc.stand.Allowed,
+		Members: sc.muc.Members, MutedUntil: sc.stand.MutedUntil}, nil
 }
 
 // leaveRooms leaves all rooms but one.
@@ -119,6 +117,9 @@ func (s *Service) WentOffline(ctx context.Context, user store.User) error {
 	if err != nil || len(sessions) > 0 {
 		return err
 	}
+	if rooms, err := s.store.CountJoined(ctx, user.ID, store.MucRoom); err != nil || rooms == 0 {
+		return err
+	}
 	return s.store.SetAway(ctx, user.ID, s.now())
 }
 
@@ -128,9 +129,9 @@ const (
 	presenceBatch = 500
 )
 
-// sweep has those leave their chatrooms who have been away for too long, and looks at some memberships, whether the user is
-// away: a node may have died. It returns where to look next.
-func (s *Service) sweep(ctx context.Context, after int64) (int64, error) {
+// Sweep has those leave their chatrooms who have been away for too long, and looks at the next memberships, whether the user
+// is away: a node may have died. Run calls it.
+func (s *Service) Sweep(ctx context.Context) error {
 	for _, app := range s.accounts.AllApps() {
 		lasts := app.Settings.RoomLeaveAfterSeconds
 		if lasts < 0 {
@@ -138,7 +139,7 @@ func (s *Service) sweep(ctx context.Context, after int64) (int64, error) {
 		}
 		stays, err := s.store.AwayMembers(ctx, app.ID, s.now()-lasts*1000, sweepSlice)
 		if err != nil {
-			return after, err
+			return err
 		}
 		for len(stays) > 0 {
 			room := stays[0].Muc
@@ -155,12 +156,14 @@ func (s *Service) sweep(ctx context.Context, after int64) (int64, error) {
 				err = s.leave(ctx, scene{Actor: Backend(app), muc: m}, users...)
 			}
 			if err != nil && !errors.Is(err, store.ErrNotFound) && !errors.Is(err, ErrNotExist) {
-				return after, err
+				return err
 			}
 			stays = stays[n:]
 		}
 	}
-	return s.store.CheckAway(ctx, after, s.now(), time.Now().UnixMilli(), sweepSlice)
+	last, err := s.store.CheckAway(ctx, s.swept.Load(), s.now(), time.Now().UnixMilli(), sweepSlice)
+	s.swept.Store(last)
+	return err
 }
 
 // crowds gathers who comes to rooms and goes. The first is told at once; who follows within a moment is told together: ten
@@ -204,8 +207,8 @@ func (s *Service) gather(actor Actor, m store.Muc, e event, users []store.Peer) 
 	s.tellCrowd(actor, m, changes)
 }
 
-// tellGathered tells what has gathered.
-func (s *Service) tellGathered() {
+// Flush tells rooms who has come and gone since they were told last. Run calls it.
+func (s *Service) Flush() {
 	var due []crowd
 	s.crowds.mu.Lock()
 	for id, of := range s.crowds.of {

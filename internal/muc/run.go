@@ -26,18 +26,15 @@ func (s *Service) Run(ctx context.Context) {
 		}
 	}
 	warn("finish destroyed groups", s.finish(ctx))
-	after := int64(0)
 	for n := 1; ; n++ {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		s.tellGathered()
+		s.Flush()
 		if n%sweepEvery == 0 {
-			var err error
-			after, err = s.sweep(ctx, after)
-			warn("look for members who are away", err)
+			warn("look for members who are away", s.Sweep(ctx))
 		}
 	}
 }

@@ -132,7 +132,7 @@ func New(ctx context.Context, c config.Config, k *clock.Clock, log *slog.Logger)
 			return nil, err
 		}
 	}
-	s.gateway = gateway.New(s.accounts, s.contacts, s.messages, s.hub, k, gateway.NewMetrics(s.registry), log)
+	s.gateway = gateway.New(s.accounts, s.contacts, s.mucs, s.messages, s.hub, k, gateway.NewMetrics(s.registry), log)
 	s.gateway.Rehearsals = s.rehearsals
 	s.handler = s.routes()
 	if s.listener, err = net.Listen("tcp", c.Listen); err != nil {
