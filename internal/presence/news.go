@@ -2,8 +2,6 @@ package presence
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -274,11 +272,7 @@ func notice(state State, w store.Watch) ([]byte, error) {
 		} `json:"data"`
 	}
 	body.Type, body.Data.Values = "presence", []Value{ValueOf(state, w.Expires)}
-	text, err := json.Marshal(body)
-	if err != nil {
-		return nil, fmt.Errorf("pack presence: %w", err)
-	}
-	return msync.StoredMeta(&msync.Meta{From: &msync.JID{Name: state.Name, Domain: msync.UserDomain}, Ns: msync.Meta_NOTIFY, Payload: text})
+	return msync.Notify(state.Name, "", body)
 }
 
 // housekeep looks for devices whose node has ended, and forgets subscriptions that have.

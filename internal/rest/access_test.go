@@ -18,7 +18,7 @@ import (
 
 // fill puts a user and a device into a pattern.
 func fill(r Route) string {
-	return strings.NewReplacer("{user}", "alice", "{resource}", "webim_web_1", "{friend}", "bob", "{expiry}", "60", "{status}", "1").Replace(r.Pattern)
+	return strings.NewReplacer("{user}", "alice", "{resource}", "webim_web_1", "{friend}", "bob", "{peer}", "bob", "{group}", "42", "{expiry}", "60", "{status}", "1").Replace(r.Pattern)
 }
 
 // caller is somebody with a token, or without.
@@ -139,6 +139,11 @@ func TestEveryRouteServesItsCallers(t *testing.T) {
 		"POST /rtc_mapper/batch/get":  `{"data":[1]}`,
 		"POST /rehearsals":            `{"code":504,"user":"bob"}`,
 		"POST /rehearsals/clock":      `{"advance":"1s"}`,
+
+		"PUT /users/{user}/notification/user/{peer}":       `{"type":"NONE"}`,
+		"PUT /users/{user}/notification/chatgroup/{group}": `{"type":"NONE"}`,
+		"PUT /users/{user}/notification/language":          `{"translationLanguage":"fr"}`,
+		"PUT /users/{user}/push/binding":                   `{"device_id":"d","notifier_name":"n","device_token":"t"}`,
 
 		"POST /users/{user}/presence":                     `{"usernames":["bob"]}`,
 		"DELETE /users/{user}/presence":                   `["bob"]`,

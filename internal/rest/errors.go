@@ -12,6 +12,7 @@ import (
 	"github.com/stoa-chat/stoa/internal/file"
 	"github.com/stoa-chat/stoa/internal/message"
 	"github.com/stoa-chat/stoa/internal/presence"
+	"github.com/stoa-chat/stoa/internal/push"
 	"github.com/stoa-chat/stoa/internal/rehearse"
 )
 
@@ -163,6 +164,9 @@ var wordings = []struct {
 	{message.ErrHistoryOff, refusal{status: http.StatusForbidden, slug: "function_not_open_error", description: "messageroaming function not open", code: 15001}},
 	{message.ErrConversationsOff, forbidden("service_not_open", "service not open!")},
 	{message.ErrSearchOff, forbidden("service_not_open", "service not open!")},
+	{push.ErrSetting, badRequest("illegal_argument", "")},
+	{push.ErrToken, badRequest("illegal_argument", "")},
+	{push.ErrFull, sayQuantity},
 	{account.ErrNoDevice, refusal{status: http.StatusNotFound, slug: "resource_not_found", description: ""}},
 }
 

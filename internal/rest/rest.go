@@ -28,6 +28,7 @@ import (
 	"github.com/stoa-chat/stoa/internal/message"
 	"github.com/stoa-chat/stoa/internal/muc"
 	"github.com/stoa-chat/stoa/internal/presence"
+	"github.com/stoa-chat/stoa/internal/push"
 	"github.com/stoa-chat/stoa/internal/rehearse"
 )
 
@@ -41,6 +42,7 @@ type API struct {
 	accounts *account.Service
 	contacts *contact.Service
 	presence *presence.Service
+	push     *push.Service
 	files    *file.Service
 	messages *message.Service
 	mucs     *muc.Service
@@ -58,6 +60,7 @@ type Services struct {
 	Accounts *account.Service
 	Contacts *contact.Service
 	Presence *presence.Service
+	Push     *push.Service
 	Files    *file.Service
 	Messages *message.Service
 	Mucs     *muc.Service
@@ -67,7 +70,7 @@ type Services struct {
 
 // New makes the edge and registers its metrics.
 func New(services Services, c *clock.Clock, registry prometheus.Registerer, log *slog.Logger) *API {
-	a := &API{accounts: services.Accounts, contacts: services.Contacts, presence: services.Presence, files: services.Files,
+	a := &API{accounts: services.Accounts, contacts: services.Contacts, presence: services.Presence, push: services.Push, files: services.Files,
 		messages: services.Messages, mucs: services.Mucs, rehearsals: services.Rehearsals, clock: c, log: log, metrics: newMetrics(registry), tree: newNode()}
 	a.add(a.discoveryRoutes()...)
 	a.add(a.tokenRoutes()...)
@@ -77,6 +80,7 @@ func New(services Services, c *clock.Clock, registry prometheus.Registerer, log 
 	a.add(a.profileRoutes()...)
 	a.add(a.callRoutes()...)
 	a.add(a.presenceRoutes()...)
+	a.add(a.pushRoutes()...)
 	a.add(a.fileRoutes()...)
 	a.add(a.translationRoutes()...)
 	a.add(a.conversationRoutes()...)

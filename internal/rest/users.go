@@ -221,8 +221,8 @@ func (a *API) getUser(ctx context.Context, c *Call) (Answer, error) {
 	return answer, nil
 }
 
-// changeUser sets the nickname. The other settings that this call has in the cloud are for push, which is not here:
-// they are refused, not passed over.
+// changeUser sets the nickname and what the user wants of notifications, by the fields of the body. What it does not know
+// is refused, not passed over.
 func (a *API) changeUser(ctx context.Context, c *Call) (Answer, error) {
 	data, err := c.Body()
 	if err != nil {
@@ -232,7 +232,7 @@ func (a *API) changeUser(ctx context.Context, c *Call) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	if err := onlyKeys(object, "nickname"); err != nil {
+	if err := onlyKeys(object, append([]string{"nickname"}, changesPush...)...); err != nil {
 		return Answer{}, err
 	}
 	var in struct {
@@ -241,14 +241,34 @@ func (a *API) changeUser(ctx context.Context, c *Call) (Answer, error) {
 	if err := decode(data, &in); err != nil {
 		return Answer{}, err
 	}
-	if in.Nickname == nil {
+	if len(object) == 0 || in.Nickname == nil && object["nickname"] != nil {
 		return Answer{}, refuseBody
 	}
-	user, err := a.accounts.SetNickname(ctx, c.App, c.User(), *in.Nickname)
+	user, err := a.accounts.User(ctx, c.App, c.User())
 	if err != nil {
 		return Answer{}, err
 	}
-	return oneUser(user), nil
+	delete(object, "nickname")
+	if len(object) > 0 {
+		if err := a.changePush(ctx, c, data, user); err != nil {
+			return Answer{}, err
+		}
+	}
+	if in.Nickname != nil {
+		if user, err = a.accounts.SetNickname(ctx, c.App, user.Name, *in.Nickname); err != nil {
+			return Answer{}, err
+		}
+	}
+	if len(object) == 0 {
+		return oneUser(user), nil
+	}
+	entity := struct {
+		userEntity
+		Push []binding `json:"pushInfo"`
+	}{userEntity: entityOf(user)}
+	tokens, err := a.push.Bound(ctx, c.App, user)
+	entity.Push = bindingsOf(tokens)
+	return Answer{Entities: []any{entity}}, err
 }
 
 func (a *API) deleteUser(ctx context.Context, c *Call) (Answer, error) {

@@ -29,6 +29,7 @@ import (
 	"github.com/stoa-chat/stoa/internal/message"
 	"github.com/stoa-chat/stoa/internal/msync"
 	"github.com/stoa-chat/stoa/internal/presence"
+	"github.com/stoa-chat/stoa/internal/push"
 	"github.com/stoa-chat/stoa/internal/rehearse"
 	"github.com/stoa-chat/stoa/internal/store"
 	"github.com/stoa-chat/stoa/internal/store/sqlite"
@@ -106,7 +107,7 @@ func newWorld(t *testing.T) *world {
 	w.files = file.New(w.accounts, s, blobs, w.clock, log)
 	w.messages = message.New(w.accounts, w.contacts, s, d, w.clock, log)
 	w.messages.Translator = interpreter{}
-	w.api = New(Services{Accounts: w.accounts, Contacts: w.contacts, Presence: w.presence, Files: w.files, Messages: w.messages,
+	w.api = New(Services{Accounts: w.accounts, Contacts: w.contacts, Presence: w.presence, Push: push.New(w.accounts, s, d, w.clock), Files: w.files, Messages: w.messages,
 		Rehearsals: w.rehearsals},
 		w.clock, w.registry, log)
 	w.server = httptest.NewServer(w.api)

@@ -33,6 +33,7 @@ import (
 	"github.com/stoa-chat/stoa/internal/message"
 	"github.com/stoa-chat/stoa/internal/muc"
 	"github.com/stoa-chat/stoa/internal/presence"
+	"github.com/stoa-chat/stoa/internal/push"
 	"github.com/stoa-chat/stoa/internal/rehearse"
 	"github.com/stoa-chat/stoa/internal/rest"
 	"github.com/stoa-chat/stoa/internal/store"
@@ -68,6 +69,7 @@ type Server struct {
 	mucs      *muc.Service
 	messages  *message.Service
 	presence  *presence.Service
+	push      *push.Service
 	files     *file.Service
 	listening atomic.Bool // the services may be told of changes
 	gateway   *gateway.Gateway
@@ -122,6 +124,7 @@ func New(ctx context.Context, c config.Config, k *clock.Clock, log *slog.Logger)
 	s.contacts = contact.New(s.accounts, s.store, s.delivery, s.bus, k, log)
 	s.presence = presence.New(s.accounts, s.store, s.delivery, k, log)
 	s.accounts.Observe(s.presence)
+	s.push = push.New(s.accounts, s.store, s.delivery, k)
 	s.files = file.New(s.accounts, s.store, blobs, k, log)
 	s.mucs = muc.New(s.accounts, s.store, s.delivery, s.bus, k, log)
 	s.accounts.BeforeDelete(s.mucs.Forget)
@@ -234,7 +237,7 @@ func (s *Server) scheme(plain string) string {
 func (s *Server) routes() http.Handler {
 	sockets := http.NewServeMux()
 	s.gateway.Register(sockets)
-	api := rest.New(rest.Services{Accounts: s.accounts, Contacts: s.contacts, Presence: s.presence, Files: s.files, Messages: s.messages,
+	api := rest.New(rest.Services{Accounts: s.accounts, Contacts: s.contacts, Presence: s.presence, Push: s.push, Files: s.files, Messages: s.messages,
 		Mucs: s.mucs, Rehearsals: s.rehearsals},
 		s.clock, s.registry, s.log)
 	api.TrustProxy = s.config.TrustProxy
