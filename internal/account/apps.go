@@ -98,6 +98,13 @@ type Settings struct {
 	Search bool `json:"search"`
 	// RetentionDays is for how many days messages are kept; 0: for ever. At most 36500.
 	RetentionDays int `json:"retention_days"`
+	// Recall lets senders recall messages, up to RecallSeconds after sending (1 to 604800); later it is code 504.
+	Recall        bool  `json:"recall"`
+	RecallSeconds int64 `json:"recall_seconds"`
+	// Edit lets senders edit texts and custom messages.
+	Edit bool `json:"edit"`
+	// GroupReceipts counts who has read the messages of groups whose senders ask for it.
+	GroupReceipts bool `json:"group_receipts"`
 }
 
 // DefaultSettings are those of a new application.
@@ -132,6 +139,10 @@ func DefaultSettings() Settings {
 		History:               true,
 		ConversationList:      true,
 		Search:                true,
+		Recall:                true,
+		RecallSeconds:         120,
+		Edit:                  true,
+		GroupReceipts:         true,
 	}
 }
 
@@ -168,6 +179,9 @@ func (s Settings) check() error {
 	}
 	if s.RetentionDays < 0 || s.RetentionDays > 36500 {
 		wrong = append(wrong, "retention_days must be 0 (for ever) to 36500")
+	}
+	if s.RecallSeconds < 1 || s.RecallSeconds > int64((7*24*time.Hour).Seconds()) {
+		wrong = append(wrong, "recall_seconds must be 1 to 604800")
 	}
 	for _, origin := range s.AllowedOrigins {
 		if !originForm.MatchString(origin) {

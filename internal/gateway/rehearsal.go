@@ -9,6 +9,7 @@ import (
 
 	"github.com/stoa-chat/stoa/errcode"
 	"github.com/stoa-chat/stoa/internal/delivery"
+	"github.com/stoa-chat/stoa/internal/message"
 	"github.com/stoa-chat/stoa/internal/msync"
 	"github.com/stoa-chat/stoa/internal/rehearse"
 )
@@ -57,7 +58,7 @@ func (s *session) rehearseUplink(meta *msync.Meta) (refused bool) {
 	}
 	switch outcome {
 	case rehearse.Refuse:
-		s.answer(op, meta.Id, delivery.Result{Err: &errcode.Error{Code: code, Op: op, Message: "rehearsal"}})
+		s.answer(op, meta.Id, message.Result{Err: &errcode.Error{Code: code, Op: op, Message: "rehearsal"}})
 		return true
 	case rehearse.Silence, rehearse.Close:
 		s.mu.Lock()

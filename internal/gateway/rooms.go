@@ -8,7 +8,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/stoa-chat/stoa/errcode"
-	"github.com/stoa-chat/stoa/internal/delivery"
+	"github.com/stoa-chat/stoa/internal/message"
 	"github.com/stoa-chat/stoa/internal/msync"
 	"github.com/stoa-chat/stoa/internal/muc"
 	"github.com/stoa-chat/stoa/internal/store"
@@ -17,13 +17,13 @@ import (
 // place joins or leaves a chatroom. All else that can be done with groups and chatrooms is done by REST.
 func (s *session) place(meta *msync.Meta) {
 	if !s.begin() {
-		s.answer("join", meta.Id, delivery.Result{Err: errEnded()})
+		s.answer("join", meta.Id, message.Result{Err: errEnded()})
 		return
 	}
 	defer s.settle()
 	info, err := s.changeRoom(meta.Payload)
 	if err != nil || info == nil || meta.Id == 0 {
-		s.answer("join", meta.Id, delivery.Result{Err: err})
+		s.answer("join", meta.Id, message.Result{Err: err})
 		return
 	}
 	s.gateway.metrics.requests.WithLabelValues(codeLabel(nil)).Inc()

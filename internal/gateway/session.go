@@ -319,7 +319,7 @@ func (s *session) meta(b []byte) {
 	var meta msync.Meta
 	if err := proto.Unmarshal(b, &meta); err != nil {
 		id, _ := msync.MetaID(b)
-		s.answer("send", id, delivery.Result{Err: &errcode.Error{Code: errcode.BadMessage, Op: "send", Message: "the meta does not decode", Err: err}})
+		s.answer("send", id, message.Result{Err: &errcode.Error{Code: errcode.BadMessage, Op: "send", Message: "the meta does not decode", Err: err}})
 		return
 	}
 	if s.rehearseUplink(&meta) {
@@ -335,17 +335,17 @@ func (s *session) meta(b []byte) {
 	case msync.Meta_ROSTER:
 		s.roster(&meta)
 	default:
-		s.answer("send", meta.Id, delivery.Result{Err: errcode.Newf(errcode.ServiceNotEnabled, "this server does not offer %v over the socket", meta.Ns)})
+		s.answer("send", meta.Id, message.Result{Err: errcode.Newf(errcode.ServiceNotEnabled, "this server does not offer %v over the socket", meta.Ns)})
 	}
 }
 
 func (s *session) chat(meta *msync.Meta) {
 	if !s.begin() {
-		s.answer("send", meta.Id, delivery.Result{Err: errEnded()})
+		s.answer("send", meta.Id, message.Result{Err: errEnded()})
 		return
 	}
 	id := meta.Id
-	s.gateway.messages.Send(context.Background(), s.sender, meta, func(r delivery.Result) {
+	s.gateway.messages.Send(context.Background(), s.sender, meta, func(r message.Result) {
 		s.answer("send", id, r)
 		s.settle()
 	})
@@ -354,11 +354,12 @@ func (s *session) chat(meta *msync.Meta) {
 // roster changes contacts and block list, as releases before 1.3 do over the socket (docs/protocol/wire.md §18.1).
 func (s *session) roster(meta *msync.Meta) {
 	if !s.begin() {
-		s.answer("send", meta.Id, delivery.Result{Err: errEnded()})
+		s.answer("send", meta.Id, message.Result{Err: errEnded()})
 		return
 	}
 	actor := contact.Actor{App: s.sender.App, User: s.sender.User, Device: s.sender.Device}
-	s.answer("send", meta.Id, s.gateway.contacts.Operate(context.Background(), actor, meta.Payload))
+	r := s.gateway.contacts.Operate(context.Background(), actor, meta.Payload)
+	s.answer("send", meta.Id, message.Result{ID: r.ID, Time: r.Time, Err: r.Err})
 	s.settle()
 }
 
@@ -395,12 +396,15 @@ func (s *session) settle() {
 }
 
 // answer queues the answer to a Meta. One without an id cannot be answered (docs/protocol/wire.md §6.2).
-func (s *session) answer(op string, id uint64, r delivery.Result) {
+func (s *session) answer(op string, id uint64, r message.Result) {
 	s.gateway.metrics.requests.WithLabelValues(codeLabel(r.Err)).Inc()
 	if id == 0 || s.loses(id) {
 		return
 	}
 	a := msync.Answer{MetaID: id, ServerID: r.ID, Time: r.Time}
+	if r.Meta != nil {
+		a.Metas = msync.AppendMeta(nil, r.ID, r.Time, r.Meta)
+	}
 	if r.Err != nil {
 		a.Status, a.Reason = answerStatus(op, r.Err)
 		if code, ok := errcode.CodeOf(r.Err); ok {

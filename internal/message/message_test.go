@@ -36,6 +36,7 @@ type world struct {
 	accounts *account.Service
 	messages *Service
 	app      *account.App
+	clock    *clock.Clock
 	alice    Sender
 	bob      store.User
 }
@@ -82,6 +83,7 @@ func newWorld(t *testing.T) *world {
 	w.must(err)
 	w.store = &brokenStore{Store: s}
 	c := clock.New()
+	w.clock = c
 	w.hub = delivery.NewHub(w.store, c, log)
 	b := bus.NewLocal(w.hub.Handle)
 	w.delivery = delivery.New(w.hub, w.store, b, delivery.NewIDs(0, 0), c, delivery.NewMetrics(prometheus.NewRegistry()), log)
@@ -96,14 +98,33 @@ func newWorld(t *testing.T) *world {
 	w.messages = New(w.accounts, contact.New(w.accounts, w.store, w.delivery, b, c, log), w.store, w.delivery, c, log)
 	w.app, err = w.accounts.CreateApp(t.Context(), account.NewApp{Key: "o#a", Settings: account.DefaultSettings()})
 	w.must(err)
-	alice, err := w.accounts.Register(t.Context(), w.app, account.NewUser{Name: "alice"})
-	w.must(err)
+	w.alice = w.sender("alice")
 	w.bob, err = w.accounts.Register(t.Context(), w.app, account.NewUser{Name: "bob"})
 	w.must(err)
-	device, err := s.OpenDevice(t.Context(), store.Device{User: alice.ID, Resource: "webim_web_1"})
-	w.must(err)
-	w.alice = Sender{App: w.app, User: alice, Device: device.ID, Resource: "webim_web_1"}
 	return w
+}
+
+// sender registers a user with a device.
+func (w *world) sender(name string) Sender {
+	w.Helper()
+	user, err := w.accounts.Register(w.Context(), w.app, account.NewUser{Name: name})
+	w.must(err)
+	return w.device(user)
+}
+
+// device gives a user a device.
+func (w *world) device(user store.User) Sender {
+	w.Helper()
+	device, err := w.store.OpenDevice(w.Context(), store.Device{User: user.ID, Resource: "webim_web_1"})
+	w.must(err)
+	return Sender{App: w.app, User: user, Device: device.ID, Resource: "webim_web_1"}
+}
+
+// set changes settings of the app.
+func (w *world) set(patch string) {
+	w.Helper()
+	_, err := w.accounts.ChangeSettings(w.Context(), w.app, []byte(patch))
+	w.must(err)
 }
 
 func (w *world) must(err error) {
@@ -114,11 +135,13 @@ func (w *world) must(err error) {
 }
 
 // send sends a meta as alice and returns its result. Done must be called once.
-func (w *world) send(meta *msync.Meta) delivery.Result {
+func (w *world) send(meta *msync.Meta) Result { return w.sendAs(w.alice, meta) }
+
+func (w *world) sendAs(from Sender, meta *msync.Meta) Result {
 	w.Helper()
-	results := make(chan delivery.Result, 2)
-	w.messages.Send(w.Context(), w.alice, meta, func(r delivery.Result) { results <- r })
-	var r delivery.Result
+	results := make(chan Result, 2)
+	w.messages.Send(w.Context(), from, meta, func(r Result) { results <- r })
+	var r Result
 	select {
 	case r = <-results:
 	case <-time.After(20 * time.Second):
@@ -213,8 +236,12 @@ func TestWhatIsRefused(t *testing.T) {
 		{"a chatroom", metaTo("123", ofType(msync.MessageBody_CHATROOM)), 605},
 		{"a single message to a group's domain", change(metaTo("bob", text("hi")), place), 605},
 		{"a group's read receipt", change(metaTo("bob", ofType(msync.MessageBody_READ_ACK)), place), 605},
-		{"a recall", metaTo("bob", ofType(msync.MessageBody_RECALL)), 505},
-		{"an edit", metaTo("bob", ofType(msync.MessageBody_EDIT)), 505},
+		{"a content of no kind", metaTo("bob", changed(text("hi"), func(b *msync.MessageBody) { b.Contents[0].Type = 9 })), 604},
+		{"an extension that is not the JSON it says to be", metaTo("bob", changed(text("hi"), func(b *msync.MessageBody) { b.Ext = badJSON })), 604},
+		{"the same of a custom message", metaTo("bob", changed(text("hi"), func(b *msync.MessageBody) { b.Contents[0].CustomExts = badJSON })), 604},
+		{"the same of a content's parameters", metaTo("bob", changed(text("hi"), func(b *msync.MessageBody) { b.Contents[0].Params = badJSON })), 604},
+		{"the same around the body", change(metaTo("bob", text("hi")), func(m *msync.Meta) { m.Ext = badJSON }), 604},
+		{"the same of a recall", change(metaTo("bob", ofType(msync.MessageBody_RECALL)), func(m *msync.Meta) { m.Ext = badJSON }), 604},
 	} {
 		r := w.send(test.meta)
 		var e *errcode.Error
@@ -227,6 +254,14 @@ func TestWhatIsRefused(t *testing.T) {
 	}
 }
 
+// badJSON would be an uncaught error in the receiver's client.
+var badJSON = []*msync.KeyValue{{Key: "k", Type: msync.KeyValue_JSON_STRING, Value: &msync.KeyValue_StringValue{StringValue: "{"}}}
+
+func changed(b *msync.MessageBody, do func(*msync.MessageBody)) *msync.MessageBody {
+	do(b)
+	return b
+}
+
 func change2(b *msync.MessageBody, from string) *msync.MessageBody {
 	b.From.Name = from
 	return b
@@ -236,9 +271,7 @@ func change2(b *msync.MessageBody, from string) *msync.MessageBody {
 func TestTheSizeOfAMessageIsThatOfContentsAndExtension(t *testing.T) {
 	w := newWorld(t)
 	const limit = 600
-	if _, err := w.accounts.ChangeSettings(t.Context(), w.app, []byte(`{"message_max_bytes":600}`)); err != nil {
-		t.Fatal(err)
-	}
+	w.set(`{"message_max_bytes":600}`)
 	// Of one content the length's own two bytes count as well.
 	content := func(n int) []*msync.MessageBody_Content {
 		c := &msync.MessageBody_Content{Text: strings.Repeat("x", n)}
@@ -413,7 +446,7 @@ func TestOnlineMessagesAreNotKept(t *testing.T) {
 func TestTheSameMetaAgainIsTheSameMessage(t *testing.T) {
 	w := newWorld(t)
 	first := w.send(metaTo("bob", text("hi")))
-	if again := w.send(metaTo("BOB", text("hi"))); again != first {
+	if again := w.send(metaTo("BOB", text("hi"))); again.ID != first.ID || again.Time != first.Time {
 		t.Errorf("again %+v, first %+v", again, first)
 	}
 	if other := w.send(metaTo("bob", text("ho"))); other.Err != nil || other.ID == first.ID {

@@ -89,6 +89,7 @@ type Answer struct {
 	Time     int64
 	Status   Status_ErrorCode
 	Reason   string
+	Metas    []byte // made by AppendMeta; the client looks at the first
 }
 
 // AppendAnswer appends the frame of an answer. Its status is always there (docs/protocol/wire.md §0, rule 1).
@@ -102,7 +103,7 @@ func AppendAnswer(b []byte, a Answer) []byte {
 	}
 	size := protowire.SizeTag(syncDLStatus) + protowire.SizeBytes(status) +
 		protowire.SizeTag(syncDLMetaID) + protowire.SizeVarint(a.MetaID) +
-		protowire.SizeTag(syncDLServerID) + protowire.SizeVarint(uint64(a.ServerID)) +
+		protowire.SizeTag(syncDLServerID) + protowire.SizeVarint(uint64(a.ServerID)) + len(a.Metas) +
 		protowire.SizeTag(syncDLTimestamp) + protowire.SizeVarint(uint64(a.Time))
 	b = protowire.AppendTag(b, msyncPayload, protowire.BytesType)
 	b = protowire.AppendVarint(b, uint64(size))
@@ -116,6 +117,7 @@ func AppendAnswer(b []byte, a Answer) []byte {
 	}
 	b = number(b, syncDLMetaID, a.MetaID)
 	b = number(b, syncDLServerID, uint64(a.ServerID))
+	b = append(b, a.Metas...)
 	return number(b, syncDLTimestamp, uint64(a.Time))
 }
 

@@ -140,6 +140,19 @@ func TestAppendAnswerEqualsTheGeneratedCode(t *testing.T) {
 	}
 }
 
+func TestAnAnswerMayCarryMetas(t *testing.T) {
+	meta := &Meta{Id: 5, Timestamp: 6, From: &JID{Name: "alice"}, Ns: Meta_NOTIFY, Payload: []byte(`{"edit_msg":{}}`)}
+	stored, err := StoredMeta(meta)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := open[CommSyncDL](t, AppendAnswer(nil, Answer{MetaID: 7, ServerID: 5, Time: 6, Metas: AppendMeta(nil, 5, 6, stored)}))
+	want := &CommSyncDL{MetaId: 7, ServerId: 5, Timestamp: 6, Status: &Status{}, Metas: []*Meta{meta}}
+	if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 // What is zero is written all the same: the client reads it as absent.
 func TestAppendAnswerWithoutServerIDDecodes(t *testing.T) {
 	got := open[CommSyncDL](t, AppendAnswer(nil, Answer{MetaID: 7, Status: 1, Reason: "blocked"}))

@@ -59,16 +59,6 @@ test('joining an unknown room is 705', async (t) => {
   assert.equal((await refused(from.conn.joinChatRoom({ roomId: '123456789' }))).type, 705);
 });
 
-test('recalling and editing are 505 while the server has neither', async (t) => {
-  const { bob, from } = await pair(t);
-  const { serverMsgId } = await from.text(bob.id, 'to stay');
-  const recall = from.conn.recallMessage({ mid: serverMsgId, to: bob.id, chatType: 'singleChat' });
-  assert.equal((await refused(recall, 'recall')).type, 505);
-  const modifiedMessage = from.message({ type: 'txt', to: bob.id, msg: 'changed' });
-  const edit = from.conn.modifyMessage({ messageId: serverMsgId, modifiedMessage });
-  assert.equal((await refused(edit, 'edit')).type, 505);
-});
-
 test('a refused message disturbs neither the connection nor the messages around it', async (t) => {
   const { bob, from, to } = await pair(t);
   await Promise.all([
