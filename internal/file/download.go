@@ -45,10 +45,9 @@ func (s *Service) Open(ctx context.Context, f store.File) (*Content, error) {
 	return &Content{Reader: r, Name: f.Name, Type: f.Type, Modified: time.UnixMilli(f.Created), Tag: f.UUID}, nil
 }
 
-// HasFreePicture reports whether a file is a video with a picture in its place. Clients show that without the secret.
-func (s *Service) HasFreePicture(f store.File) bool {
-	return strings.HasPrefix(f.Type, "video/") && f.Thumb == store.ThumbMade
-}
+// HasFreePicture reports whether the picture of a file is shown without its secret, if there is one: clients ask for those
+// of videos by links that say no secret.
+func (s *Service) HasFreePicture(f store.File) bool { return strings.HasPrefix(f.Type, "video/") }
 
 // OpenThumbnail opens the picture of a file: that which its uploader sent, or for an image one that is made when it is
 // asked for first. The error is code 200 (ErrNoThumbnail).

@@ -442,7 +442,7 @@ func TestAVideoHasThePictureThatWasSentWithIt(t *testing.T) {
 		"/chatfiles/" + with.uuid + "?vframe=true&em-redirect=true&share-secret=" + with.secret: 200,
 		"/chatfiles/" + with.uuid:                                                               403,
 		"/chatfiles/" + with.uuid + "?thumbnail=true":                                           403,
-		"/chatfiles/" + without.uuid + "?vframe=true":                                           403,
+		"/chatfiles/" + without.uuid + "?vframe=true":                                           404,
 		"/chatfiles/" + without.uuid + "?vframe=true&share-secret=" + without.secret:            404,
 	} {
 		got := w.fetch("GET", path, "")

@@ -45,9 +45,9 @@ class FileReader extends EventTarget {
     content.then((result) => {
       this.result = result;
       for (const type of ['load', 'loadend']) {
-        const event = new Event(type);
-        this[`on${type}`]?.(event);
-        this.dispatchEvent(event);
+        // As a listener, since the SDK looks at the event's target.
+        if (this[`on${type}`]) this.addEventListener(type, this[`on${type}`], { once: true });
+        this.dispatchEvent(new Event(type));
       }
     });
   }
