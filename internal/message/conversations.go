@@ -9,11 +9,13 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stoa-chat/stoa/errcode"
 	"github.com/stoa-chat/stoa/internal/account"
 	"github.com/stoa-chat/stoa/internal/delivery"
 	"github.com/stoa-chat/stoa/internal/msync"
+	"github.com/stoa-chat/stoa/internal/muc"
 	"github.com/stoa-chat/stoa/internal/store"
 )
 
@@ -74,14 +76,59 @@ type Place struct {
 	ID   string
 }
 
-// keyOf finds the timeline of a place, and the place's id as it is kept. The errors are code 204 (ErrNoUser of account)
-// and 605.
-func (s *Service) keyOf(ctx context.Context, app *account.App, user store.User, p Place) (store.Key, Place, error) {
+// spot is a place that has been found.
+type spot struct {
+	Place            // the id as it is kept
+	key   store.Key  // of its timeline
+	muc   *store.Muc // nil: a user
+}
+
+// spotOf finds a place. The errors are code 204 (ErrNoUser of account) and 605 (ErrNotExist of muc).
+func (s *Service) spotOf(ctx context.Context, app *account.App, user store.User, p Place) (spot, error) {
 	if p.Type == Chat {
 		other, err := s.accounts.User(ctx, app, p.ID)
-		return store.PairKey(app.ID, user.ID, other.ID), Place{Chat, other.Name}, err
+		return spot{Place: Place{Chat, other.Name}, key: store.PairKey(app.ID, user.ID, other.ID)}, err
 	}
-	return store.Key{}, p, errcode.Newf(errcode.GroupNotExist, "there is no group or chatroom %q", p.ID)
+	none := refuse(errcode.GroupNotExist, "conversation", muc.ErrNotExist, "there is no group or chatroom %q", p.ID)
+	if !utf8.ValidString(p.ID) || strings.ContainsRune(p.ID, 0) {
+		return spot{}, none
+	}
+	m, err := s.store.Muc(ctx, app.ID, p.ID)
+	if errors.Is(err, store.ErrNotFound) {
+		return spot{}, none
+	} else if err != nil {
+		return spot{}, err
+	}
+	return spot{Place: Place{typeOf(m.Kind), m.Name}, key: store.MucKey(app.ID, m.ID), muc: &m}, nil
+}
+
+func typeOf(kind store.MucKind) ChatType {
+	if kind == store.MucRoom {
+		return Room
+	}
+	return Group
+}
+
+// conversationAt returns the conversation of a user at a spot, with what the user may read of it: store.ErrNotFound if
+// there never was anything, code 602 (ErrNotMember of muc) if the user never was in the place. Who is in a chatroom or a
+// thread may read all of it, a member of a group what comes while being one.
+func (s *Service) conversationAt(ctx context.Context, user store.User, at spot) (store.Conversation, error) {
+	c, err := s.store.Conversation(ctx, user.ID, at.key)
+	if at.muc == nil || err != nil && !errors.Is(err, store.ErrNotFound) {
+		return c, err
+	}
+	standing, failed := s.store.Standing(ctx, at.muc.ID, user.ID)
+	if failed != nil {
+		return c, failed
+	}
+	member := standing.Role != store.RoleNone
+	if at.muc.Kind != store.MucGroup {
+		c.Start, c.Until = 0, 0
+	}
+	if !member && c.Until == 0 {
+		return c, refuse(errcode.GroupNotJoined, "conversation", muc.ErrNotMember, "%s is not in %s", user.Name, at.ID)
+	}
+	return c, err
 }
 
 // Listed is a conversation in a user's list.
@@ -127,13 +174,11 @@ func (s *Service) Conversations(ctx context.Context, app *account.App, user stor
 		if q.Cursor != "" && l.rank(q.Pinned).compare(after) <= 0 {
 			continue
 		}
-		if l.Place, err = s.placeOf(ctx, user, l.conversation.Key); errors.Is(err, store.ErrNotFound) {
-			continue // the other has been deleted, or the group
+		var kind store.MucKind
+		if l.Place, kind, err = s.placeOf(ctx, user, l.conversation.Key); errors.Is(err, store.ErrNotFound) || kind == store.MucThread {
+			continue // the other has been deleted, or the group; threads have lists of their own
 		} else if err != nil {
 			return nil, "", err
-		}
-		if l.Type == Room || l.Type == "" {
-			continue
 		}
 		if q.Skip > 0 {
 			q.Skip--
@@ -216,15 +261,15 @@ func parseRank(text string) (r rank, err error) {
 	return r, nil
 }
 
-// placeOf returns how a user names the conversation of a timeline. The error is store.ErrNotFound if nobody is there any
-// more. The type is empty for threads, which have lists of their own.
-func (s *Service) placeOf(ctx context.Context, user store.User, key store.Key) (Place, error) {
-	other := key.A + key.B - user.ID
-	if other == user.ID {
-		return Place{Chat, user.Name}, nil
+// placeOf returns how a user names the conversation of a timeline, and what kind of place it is, 0 for a user. The error is
+// store.ErrNotFound if nobody is there any more.
+func (s *Service) placeOf(ctx context.Context, user store.User, key store.Key) (Place, store.MucKind, error) {
+	if key.Kind == store.KindMuc {
+		m, err := s.store.MucByID(ctx, key.A)
+		return Place{typeOf(m.Kind), m.Name}, m.Kind, err
 	}
-	found, err := s.store.UserByID(ctx, other)
-	return Place{Chat, found.Name}, err
+	other, err := s.store.UserByID(ctx, key.A+key.B-user.ID)
+	return Place{Chat, other.Name}, 0, err
 }
 
 // fill counts what is unread in conversations, and finds their last messages.
@@ -298,15 +343,15 @@ func (s *Service) visible(ctx context.Context, user store.User, c store.Conversa
 	}
 }
 
-// existing finds a conversation that the user's list has. The errors are those of keyOf and code 1400 (ErrNoConversation).
+// existing finds a conversation that the user's list has. The errors are those of spotOf and code 1400 (ErrNoConversation).
 func (s *Service) existing(ctx context.Context, by Sender, p Place) (store.Conversation, Place, error) {
-	key, p, err := s.keyOf(ctx, by.App, by.User, p)
+	at, err := s.spotOf(ctx, by.App, by.User, p)
 	if err != nil {
 		return store.Conversation{}, p, err
 	}
-	none := refuse(errcode.ConversationNotExist, "conversation", ErrNoConversation, "there is no conversation with %s", p.ID)
-	c, err := s.store.Conversation(ctx, by.User.ID, key)
-	if errors.Is(err, store.ErrNotFound) {
+	none := refuse(errcode.ConversationNotExist, "conversation", ErrNoConversation, "there is no conversation with %s", at.ID)
+	c, err := s.conversationAt(ctx, by.User, at)
+	if errors.Is(err, store.ErrNotFound) || errors.Is(err, muc.ErrNotMember) {
 		return c, p, none
 	} else if err != nil {
 		return c, p, err
@@ -318,7 +363,7 @@ func (s *Service) existing(ctx context.Context, by Sender, p Place) (store.Conve
 	if last[0].Seq <= c.Hidden {
 		return c, p, none
 	}
-	return c, p, nil
+	return c, at.Place, nil
 }
 
 // outlast returns a context for a change.
@@ -401,11 +446,11 @@ func (s *Service) MarkConversations(ctx context.Context, by Sender, places []Pla
 // and with messages its history, too. The user's other devices are told. It is no error if there is no such conversation.
 // The errors are code 204 and 605.
 func (s *Service) DeleteConversation(ctx context.Context, by Sender, p Place, messages bool) error {
-	key, p, err := s.keyOf(ctx, by.App, by.User, p)
+	at, err := s.spotOf(ctx, by.App, by.User, p)
 	if err != nil {
 		return err
 	}
-	c, err := s.store.Conversation(ctx, by.User.ID, key)
+	c, err := s.store.Conversation(ctx, by.User.ID, at.key)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil
 	} else if err != nil {
@@ -416,7 +461,7 @@ func (s *Service) DeleteConversation(ctx context.Context, by Sender, p Place, me
 	if err := s.store.HideConversations(ctx, by.User.ID, []store.Point{{Timeline: c.ID, Seq: c.Last()}}, messages); err != nil {
 		return err
 	}
-	return s.tellOwn(ctx, by, conversationNotice(by, p, "del", "", s.clock.Now()))
+	return s.tellOwn(ctx, by, conversationNotice(by, at.Place, "del", "", s.clock.Now()))
 }
 
 // notice is a NOTIFY (docs/protocol/sdk-rest.md §5.3).

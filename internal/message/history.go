@@ -122,12 +122,12 @@ func (s *Service) readable(ctx context.Context, app *account.App, user store.Use
 	if !app.Settings.History {
 		return store.Conversation{}, p, refuse(errcode.ServiceNotEnabled, "history", ErrHistoryOff, "history is switched off")
 	}
-	key, p, err := s.keyOf(ctx, app, user, p)
+	at, err := s.spotOf(ctx, app, user, p)
 	if err != nil {
 		return store.Conversation{}, p, err
 	}
-	c, err := s.store.Conversation(ctx, user.ID, key)
-	return c, p, err
+	c, err := s.conversationAt(ctx, user, at)
+	return c, at.Place, err
 }
 
 // RemoveMessages deletes single messages of a conversation for the user alone, on all devices; the other ones are told.
@@ -211,8 +211,8 @@ func (s *Service) RemoveEverything(ctx context.Context, by Sender) error {
 		return err
 	}
 	for _, l := range listed {
-		p, err := s.placeOf(ctx, by.User, l.conversation.Key)
-		if errors.Is(err, store.ErrNotFound) || p.Type == Room || p.Type == "" {
+		p, kind, err := s.placeOf(ctx, by.User, l.conversation.Key)
+		if errors.Is(err, store.ErrNotFound) || kind == store.MucThread {
 			continue
 		} else if err != nil {
 			return err

@@ -153,7 +153,7 @@ func (s *Service) shown(ctx context.Context, user store.User, sc scope, q Search
 	}
 	p, known := sc.places[c.ID]
 	if !known {
-		if p, err = s.placeOf(ctx, user, c.Key); errors.Is(err, store.ErrNotFound) {
+		if p, _, err = s.placeOf(ctx, user, c.Key); errors.Is(err, store.ErrNotFound) {
 			return found, false, nil
 		} else if err != nil {
 			return found, false, err
