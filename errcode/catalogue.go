@@ -40,6 +40,8 @@ type Entry struct {
 	// ClientAction is what a client does about it, one of a fixed set of words: "fix_call", "retry_later", …
 	ClientAction  string `json:"client_action"`
 	WebSDKSurface string `json:"web_sdk_surface"`
+	// WebSurfaces is the same in short: "return", "onError", "onDisconnected"; none: this client cannot raise it.
+	WebSurfaces []string `json:"web_surfaces"`
 	Note          string `json:"note,omitempty"`
 	// Wire lists server behaviours that make an unmodified web SDK raise the code; empty if only a client can.
 	Wire []Wire `json:"wire"`
