@@ -42,9 +42,18 @@ type Entry struct {
 	WebSDKSurface string `json:"web_sdk_surface"`
 	// WebSurfaces is the same in short: "return", "onError", "onDisconnected"; none: this client cannot raise it.
 	WebSurfaces []string `json:"web_surfaces"`
-	Note          string `json:"note,omitempty"`
+	Note        string   `json:"note,omitempty"`
+	// Alone tells how to meet a code that no server can make a client raise; nil for the others.
+	Alone *Alone `json:"alone,omitempty"`
 	// Wire lists server behaviours that make an unmodified web SDK raise the code; empty if only a client can.
 	Wire []Wire `json:"wire"`
+}
+
+// Alone is how to meet a code that belongs to the client: a sentence, and a line of code for each SDK.
+type Alone struct {
+	How string `json:"how"`
+	Go  string `json:"go"`
+	Web string `json:"web"`
 }
 
 // Wire is one behaviour of a server that a client turns into the code. Which fields count depends on Kind.

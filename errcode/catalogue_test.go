@@ -73,6 +73,12 @@ func TestEveryEntryIsComplete(t *testing.T) {
 			if len(e.Causes) == 0 || len(e.Remedies) == 0 {
 				t.Errorf("%d causes and %d remedies, want at least one of each", len(e.Causes), len(e.Remedies))
 			}
+			if alone := len(e.Wire) == 0 && e.Code != TokenFetchFailed || e.Code == 0; alone != (e.Alone != nil) {
+				t.Errorf("%d wire entries, and how to meet it alone is %v", len(e.Wire), e.Alone)
+			}
+			if a := e.Alone; a != nil && (a.How == "" || a.Go == "" || a.Web == "") {
+				t.Errorf("how to meet it is incomplete: %+v", a)
+			}
 			// Number 0 is success: the Go SDK never reports it.
 			if (len(e.Surfaces) == 0) != (e.Code == 0) {
 				t.Errorf("surfaces are %q", e.Surfaces)

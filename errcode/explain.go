@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -137,10 +138,71 @@ func (e Entry) sections() []section {
 		{"In the Go SDK", goSDK},
 		{"In the web SDK", []string{e.WebSDKSurface}},
 	}
+	if forms := e.forms(); len(forms) > 0 {
+		sections = append(sections, section{"What the server does", forms})
+	}
+	if e.Alone != nil {
+		sections = append(sections, section{"How to meet it", []string{e.Alone.How, "Go: " + e.Alone.Go, "web: " + e.Alone.Web}})
+	} else {
+		sections = append(sections, section{"How to rehearse it", []string{fmt.Sprintf("stoa rehearse %d --user NAME", int(e.Code))}})
+	}
 	if e.Note != "" {
 		sections = append(sections, section{"Note", []string{e.Note}})
 	}
 	return sections
+}
+
+// forms are the entry's wire forms in words; those that differ only in a text are one.
+func (e Entry) forms() (forms []string) {
+	for _, w := range e.Wire {
+		if form := w.form(); form != "" && !slices.Contains(forms, form) {
+			forms = append(forms, form)
+		}
+	}
+	return forms
+}
+
+// form tells a wire form in a line; empty for a kind that is none of a server.
+func (w Wire) form() string {
+	status := fmt.Sprintf("status %d", w.Status)
+	if w.Reason != "" {
+		status += fmt.Sprintf(", reason %q", w.Reason)
+	}
+	body := ""
+	if len(w.Body) > 0 && string(w.Body) != "{}" {
+		body = " and " + string(w.Body)
+	}
+	switch w.Kind {
+	case "provision":
+		return "answers the login (Provision) with " + status
+	case "ack":
+		return fmt.Sprintf("answers %s with %s", w.Op, status)
+	case "notice":
+		return fmt.Sprintf("sends the notice (StatisticsBody) with operation %d, then closes the socket", w.Operation)
+	case "rest":
+		where := ""
+		if w.On != "any" {
+			where = " about " + w.On
+		}
+		return fmt.Sprintf("answers a REST call%s with HTTP %d%s", where, w.HTTP, body)
+	case "token":
+		return fmt.Sprintf("answers the request for a token with HTTP %d%s", w.HTTP, body)
+	case "upload":
+		return fmt.Sprintf("answers the upload (%s) with HTTP %d%s", w.Target, w.HTTP, body)
+	case "download":
+		return fmt.Sprintf("answers the download with HTTP %d%s", w.HTTP, body)
+	case "room_attribute":
+		return fmt.Sprintf("says %q of a chatroom's attribute", w.ErrorText)
+	case "rest_reset":
+		return "ends the connection of a REST call"
+	case "close_before_provision":
+		return "closes the socket before it has answered the login"
+	case "close_instead_of_ack":
+		return "closes the socket in place of an answer"
+	case "silence":
+		return fmt.Sprintf("does not answer %s for %d ms", w.Op, w.AfterMS)
+	}
+	return ""
 }
 
 // surfaceTexts explains the words of Entry.Surfaces.

@@ -14,9 +14,9 @@ import (
 
 // backend says how a command reaches a server, as the backend of an app.
 type backend struct {
-	URL          string   `name:"url" help:"The server." default:"http://127.0.0.1:8080" env:"STOA_URL"`
-	App          string   `name:"app" help:"The app, as org#app." default:"stoa#demo" env:"STOA_APP"`
-	ClientID     string   `name:"client-id" help:"The app's client id." default:"stoa-demo-id" env:"STOA_CLIENT_ID"`
+	URL          string `name:"url" help:"The server." default:"http://127.0.0.1:8080" env:"STOA_URL"`
+	App          string `name:"app" help:"The app, as org#app." default:"stoa#demo" env:"STOA_APP"`
+	ClientID     string `name:"client-id" help:"The app's client id." default:"stoa-demo-id" env:"STOA_CLIENT_ID"`
 	ClientSecret string `name:"client-secret" help:"The app's client secret." default:"stoa-demo-secret" env:"STOA_CLIENT_SECRET"`
 }
 

@@ -16,10 +16,10 @@ import (
 )
 
 type commands struct {
-	Dev     devCommand     `cmd:"" help:"Run a server for development and CI: known credentials, throwaway data."`
-	Serve   serveCommand   `cmd:"" help:"Run a server for real use."`
-	App     appCommand     `cmd:"" help:"Show or change the settings of an app."`
-	Errors  errorsCommand  `cmd:"" help:"List the error codes, or explain one."`
+	Dev    devCommand    `cmd:"" help:"Run a server for development and CI: known credentials, throwaway data."`
+	Serve  serveCommand  `cmd:"" help:"Run a server for real use."`
+	App    appCommand    `cmd:"" help:"Show or change the settings of an app."`
+	Errors errorsCommand `cmd:"" help:"List the error codes, or explain one."`
 
 	Rehearse rehearseCommand `cmd:"" help:"Make a running server produce an error for one user."`
 
@@ -55,9 +55,23 @@ func run() int {
 type errorsCommand struct {
 	Query string `arg:"" optional:"" help:"A number or a name, such as 221 or USER_NOT_FRIEND." placeholder:"CODE"`
 	JSON  bool   `name:"json" help:"Print the catalogue's entry as JSON."`
+	Check string `name:"check" help:"Find the codes in a log and explain them; - reads standard input." placeholder:"LOG"`
 }
 
-func (c *errorsCommand) Run() error { return errcode.Command(os.Stdout, c.Query, c.JSON) }
+func (c *errorsCommand) Run() error {
+	switch c.Check {
+	case "":
+		return errcode.Command(os.Stdout, c.Query, c.JSON)
+	case "-":
+		return errcode.Check(os.Stdin, os.Stdout)
+	}
+	log, err := os.Open(c.Check)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	return errcode.Check(log, os.Stdout)
+}
 
 type versionCommand struct{}
 

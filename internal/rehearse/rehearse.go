@@ -175,7 +175,7 @@ func (r *Rehearsal) check(now time.Time) error {
 	}
 	if !Possible(r.Code) {
 		return &errcode.Error{Code: errcode.InvalidParameter, Op: "rehearse", Err: ErrImpossible,
-			Message: fmt.Sprintf("%s is raised by the client alone: %s", entry.Name, How(r.Code))}
+			Message: fmt.Sprintf("%s is raised by the client alone. %s Go: %s; web: %s", entry.Name, entry.Alone.How, entry.Alone.Go, entry.Alone.Web)}
 	}
 	return nil
 }

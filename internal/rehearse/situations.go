@@ -65,42 +65,8 @@ var (
 
 // Possible reports whether the server can make a client raise a code.
 func Possible(code errcode.Code) bool {
-	if code == errcode.RequestSuccess {
-		return false
-	}
 	entry, ok := errcode.Lookup(code)
-	return ok && (len(entry.Wire) > 0 || code == errcode.TokenFetchFailed)
-}
-
-// How tells, in a sentence, how to meet a code that no server can make a client raise.
-func How(code errcode.Code) string {
-	if how, ok := alone[code]; ok {
-		return how
-	}
-	entry, ok := errcode.Lookup(code)
-	if !ok || len(entry.Causes) == 0 {
-		return "it cannot happen with this version."
-	}
-	return entry.Causes[0]
-}
-
-// alone tells how to meet the codes that belong to the client.
-var alone = map[errcode.Code]string{
-	errcode.RequestSuccess:        "every call that works ends with it.",
-	errcode.RequestAbort:          "cancel a call: in Go its context, in a browser the request.",
-	errcode.InvalidAppKey:         `make a client with an app key without '#': chat.New("nokey") or new AC.connection({ appKey: 'nokey' }).`,
-	errcode.CallbackPanic:         "let a callback fail: panic in a Go listener, throw in the success option of a web message.",
-	errcode.ClientOffline:         "in Go, send while the link is down and the queue for unsent messages is off or full.",
-	errcode.NotLoggedIn:           "send before login, after logout, or after a kick.",
-	errcode.ConnectionFailed:      "use an address where no server listens: in Go it is returned by Login; a web page reports 16.",
-	errcode.UploadNotLoggedIn:     "upload before login: in Go, client.Upload; in the web SDK, utils.uploadFile with an empty token.",
-	errcode.ParseFileFailed:       "download a file that is no combined message as one.",
-	errcode.MessageParameterError: "send a message without a receiver.",
-	errcode.AlreadyLoggedIn:       "log in twice with one client.",
-	errcode.DiscoveryFailed:       "make a web client without isHttpDNS: false.",
-	errcode.RestNoSession:         "ask for a list, the contacts for example, before login.",
-	errcode.LocalDatabaseFailed:   "it belongs to the web SDK's plugin localCache, when its database fails.",
-	errcode.SDKRuntimeError:       "it needs a socket that breaks at the moment in which it opens.",
+	return ok && entry.Alone == nil
 }
 
 func has(entry errcode.Entry, fits func(errcode.Wire) bool) bool {
