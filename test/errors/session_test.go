@@ -166,8 +166,10 @@ func TestSessions(t *testing.T) {
 			w.set(t, "multi_device", false)
 			w.login(t, "alice")
 		},
-		errcode.UserRemoved:         func(t *testing.T, w world) { w.admin(t, "DELETE", "/users/alice", nil) },
-		errcode.PasswordChanged:     func(t *testing.T, w world) { w.admin(t, "PUT", "/users/alice/password", map[string]string{"newpassword": "new"}) },
+		errcode.UserRemoved: func(t *testing.T, w world) { w.admin(t, "DELETE", "/users/alice", nil) },
+		errcode.PasswordChanged: func(t *testing.T, w world) {
+			w.admin(t, "PUT", "/users/alice/password", map[string]string{"newpassword": "new"})
+		},
 		errcode.KickedByOtherDevice: func(t *testing.T, w world) { w.admin(t, "POST", "/users/alice/disconnect", nil) },
 	} {
 		shows(t, code, goOnError, func(t *testing.T) {
