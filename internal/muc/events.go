@@ -66,7 +66,7 @@ func (e event) pack(actor Actor, m store.Muc, to *msync.JID) ([]byte, error) {
 // actor has done it on is left out.
 func (s *Service) toAll(ctx context.Context, actor Actor, m store.Muc, e event) error {
 	if m.Kind == store.MucRoom {
-		return s.push(actor, m, e)
+		return s.push(actor, m, e, store.Audience{})
 	}
 	meta, err := e.pack(actor, m, mucJID(actor.App, m))
 	if err != nil {
@@ -77,12 +77,12 @@ func (s *Service) toAll(ctx context.Context, actor Actor, m store.Muc, e event) 
 }
 
 // push tells who is online in a room.
-func (s *Service) push(actor Actor, m store.Muc, e event) error {
+func (s *Service) push(actor Actor, m store.Muc, e event, audience store.Audience) error {
 	meta, err := e.pack(actor, m, mucJID(actor.App, m))
 	if err != nil {
 		return err
 	}
-	s.delivery.PushMuc(m.ID, meta, actor.Device, store.Audience{})
+	s.delivery.PushMuc(m.ID, meta, actor.Device, audience)
 	return nil
 }
 

@@ -182,7 +182,7 @@ type crowd struct {
 // change is a user who has come or gone.
 type change struct {
 	operation msync.MUCBody_Operation
-	user      string
+	user      store.Peer
 	ext       string
 	count     int
 }
@@ -191,7 +191,7 @@ type change struct {
 func (s *Service) gather(actor Actor, m store.Muc, e event, users []store.Peer) {
 	changes := make([]change, len(users))
 	for i, user := range users {
-		changes[i] = change{e.operation, user.Name, e.ext, e.count}
+		changes[i] = change{e.operation, user, e.ext, e.count}
 	}
 	s.crowds.mu.Lock()
 	if waiting := s.crowds.of[m.ID]; waiting != nil {
@@ -225,22 +225,23 @@ func (s *Service) Flush() {
 	}
 }
 
-// tellCrowd pushes events with up to presenceBatch users each. Who brings an extension has an event alone. The device that
-// has just joined is left out only where it is alone, which is when nobody else joins.
+// tellCrowd pushes events with up to presenceBatch users each. Who brings an extension has an event alone. An event that is
+// about one user only is not sent to that user.
 func (s *Service) tellCrowd(actor Actor, m store.Muc, changes []change) {
 	for len(changes) > 0 {
 		first, n := changes[0], 1
 		for first.ext == "" && n < min(len(changes), presenceBatch) && changes[n].operation == first.operation && changes[n].ext == "" {
 			n++
 		}
-		e := event{operation: first.operation, from: first.user, ext: first.ext, count: changes[n-1].count}
+		e := event{operation: first.operation, from: first.user.Name, ext: first.ext, count: changes[n-1].count}
+		but := store.Audience{Users: []int64{first.user.ID}, Except: true}
 		if n > 1 {
-			e.members = make([]string, n)
+			e.members, but = make([]string, n), store.Audience{}
 			for i := range n {
-				e.members[i] = changes[i].user
+				e.members[i] = changes[i].user.Name
 			}
 		}
-		if err := s.push(actor, m, e); err != nil {
+		if err := s.push(actor, m, e, but); err != nil {
 			s.log.Error("tell room", "room", m.ID, "error", err)
 		}
 		changes = changes[n:]
