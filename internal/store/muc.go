@@ -164,6 +164,16 @@ type Join struct {
 	Now     int64
 }
 
+// Numbers returns those of the users, each once.
+func (j Join) Numbers() (ids []int64) {
+	for _, user := range j.Users {
+		if !slices.Contains(ids, user.ID) {
+			ids = append(ids, user.ID)
+		}
+	}
+	return ids
+}
+
 // MemberChange tells what a change of members has done.
 type MemberChange struct {
 	Users    []Peer // who has joined or left; who was there, or was not, is left out
@@ -310,7 +320,7 @@ type Mucs interface {
 	// CountJoined returns how many of a kind a user has joined.
 	CountJoined(ctx context.Context, user int64, kind MucKind) (int, error)
 
-	// PutMarks marks users, or changes their marks. ErrNotFound if the group is gone. ErrFull if more than limit would
+	// PutMarks marks users, each named once, or changes their marks. ErrNotFound if the group is gone. ErrFull if more than limit would
 	// have the mark. Who is gone is left out.
 	PutMarks(ctx context.Context, muc int64, mark Mark, users []Marked, limit int) error
 	// DropMarks removes marks and returns whose.

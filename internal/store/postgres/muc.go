@@ -268,7 +268,7 @@ func (s *Store) AddMembers(ctx context.Context, j store.Join) (change store.Memb
 		change = store.MemberChange{}
 		// The users first, as where they are deleted: none of them is while this goes on. They are not held against each
 		// other, so two groups that add a user at once may pass the limit for users by one.
-		if _, err := tx.Exec(ctx, "SELECT FROM users WHERE id = ANY ($1) ORDER BY id FOR KEY SHARE", idsOf(j.Users)); err != nil {
+		if _, err := tx.Exec(ctx, "SELECT FROM users WHERE id = ANY ($1) ORDER BY id FOR KEY SHARE", j.Numbers()); err != nil {
 			return err
 		}
 		p, err := hold(ctx, tx, j.Muc)
@@ -285,7 +285,7 @@ func (s *Store) AddMembers(ctx context.Context, j store.Join) (change store.Memb
 				$4 = 0::smallint OR EXISTS (SELECT FROM muc_mark WHERE muc = $2 AND user_id = u.id AND mark = $4)
 			FROM unnest($1::bigint[]) WITH ORDINALITY j(id, n) JOIN users u ON u.id = j.id
 			WHERE NOT EXISTS (SELECT FROM muc_member WHERE muc = $2 AND user_id = u.id) ORDER BY j.n`,
-			idsOf(j.Users), j.Muc, int16(store.MarkBan), int16(j.Needs), int16(p.kind), j.PerUser)
+			j.Numbers(), j.Muc, int16(store.MarkBan), int16(j.Needs), int16(p.kind), j.PerUser)
 		candidates, err := all(rows, err, func(row pgx.CollectableRow) (c candidate, err error) {
 			err = row.Scan(&c.user.ID, &c.user.Name, &c.banned, &c.full, &c.invited)
 			return c, err

@@ -299,7 +299,7 @@ func (s *Store) AddMembers(ctx context.Context, j store.Join) (change store.Memb
 				?4 = 0 OR EXISTS (SELECT 1 FROM muc_mark WHERE muc = ?2 AND user = u.id AND mark = ?4)
 			FROM json_each(?1) j CROSS JOIN user u ON u.id = j.value
 			WHERE NOT EXISTS (SELECT 1 FROM muc_member WHERE muc = ?2 AND user = u.id) ORDER BY j.key`,
-			asJSON(idsOf(j.Users)), j.Muc, store.MarkBan, j.Needs, kind, j.PerUser)
+			asJSON(j.Numbers()), j.Muc, store.MarkBan, j.Needs, kind, j.PerUser)
 		candidates, err := all(rows, err, func(r row) (c candidate, err error) {
 			err = r.Scan(&c.user.ID, &c.user.Name, &c.banned, &c.full, &c.invited)
 			return c, err

@@ -43,6 +43,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"Contents", contentTests},
 		{"Subscriptions", subscriptionTests},
 		{"Contacts", contactTests},
+		{"Groups", mucTests},
 		{"Conversations", conversationTests},
 		{"Words", wordTests},
 		{"Files", fileTests},
