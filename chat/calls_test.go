@@ -218,6 +218,16 @@ func TestCallsAskAndReadWhatTheFactsSay(t *testing.T) {
 			[]string{`POST /users/alice/messageroaming {"end":-1,"endTime":1700000000000,"is_positive":true,"msgType":"txt,img","pull_number":50,"queue":"G1@conference.easemob.com","start":"1001","startTime":1600000000000,"userId":"bob"}`},
 			[]string{`{"data":{"msgs":[],"is_last":true}}`}, []*Message(nil),
 		},
+		"Search": {
+			func(c *Client) (any, error) {
+				return gather(c.Search(ctx, "hi there", SearchQuery{In: ToGroup("G1"), Kinds: []Kind{KindText}}))
+			},
+			[]string{
+				"GET /users/alice/messages/search?limit=50&msgType=txt&text=hi there&to=G1&type=groupchat",
+				"GET /users/alice/messages/search?cursor=c1&limit=50&msgType=txt&text=hi there&to=G1&type=groupchat",
+			},
+			[]string{`{"data":{"msgs":[{"msg":"` + stored + `"}],"cursor":"c1"}}`, `{"data":{"msgs":[],"cursor":""}}`}, []*Message{roamed},
+		},
 		"DeleteMessages": {
 			func(c *Client) (any, error) { return done(c.DeleteMessages(ctx, ToUser("bob"), "M1", "M2")) },
 			[]string{"DELETE /sdk/message/roaming/chat/user/alice?msgIdList=M1,M2&resource=go_test&userId=bob"}, nil, nil,
@@ -842,6 +852,16 @@ func TestAttributesThatCouldNotBeSet(t *testing.T) {
 	reasons, _ := json.Marshal(err.(*Error).Data["attributes"])
 	if string(reasons) != `{"b":"room is not part of you","c":"c is not Legal"}` {
 		t.Errorf("reasons are %s", reasons)
+	}
+}
+
+func TestConversationsThatCouldNotBeMarked(t *testing.T) {
+	p := newRESTPeer(t)
+	p.answers = []answer{{200, `{"data":{"ignore":[{"to":"carol","type":"chat"}]}}`}}
+	err := p.MarkConversations(t.Context(), 1, ToUser("bob"), ToUser("carol"))
+	wantCode(t, err, errcode.ConversationNotExist)
+	if diff := cmp.Diff([]string{"carol"}, err.(*Error).Data["conversations"]); diff != "" {
+		t.Errorf("data differs (-want +got):\n%s", diff)
 	}
 }
 

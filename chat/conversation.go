@@ -106,7 +106,8 @@ func (c *Client) UnpinConversation(ctx context.Context, t Target) error {
 		path: []string{"sdk", "user", me, "user_channel", "top"}, query: url.Values{"type": {t.Type.channelName()}, "to": {t.ID}}})
 }
 
-// MarkConversations puts a mark, from 0 to 19, on up to 20 conversations. It returns 1400 for one that does not exist.
+// MarkConversations puts a mark, from 0 to 19, on up to 20 conversations. It returns 50 for more, and 1400 when some do not
+// exist, with their ids in Data under "conversations"; the others are marked.
 func (c *Client) MarkConversations(ctx context.Context, mark int, targets ...Target) error {
 	return c.changeMark(ctx, "mark conversations", http.MethodPost, mark, targets)
 }
@@ -131,7 +132,22 @@ func (c *Client) changeMark(ctx context.Context, op, method string, mark int, ta
 	for i, t := range targets {
 		rows[i] = target{t.ID, t.Type.name()}
 	}
-	return c.change(ctx, op, method, map[string]any{"mark": markName(mark), "targets": rows}, nil, "sdk", "user", me, "user_channels", "mark")
+	var answer struct {
+		Data struct {
+			Ignored []target `json:"ignore"`
+		} `json:"data"`
+	}
+	err := c.change(ctx, op, method, map[string]any{"mark": markName(mark), "targets": rows}, &answer, "sdk", "user", me, "user_channels", "mark")
+	if err != nil || len(answer.Data.Ignored) == 0 {
+		return err
+	}
+	var unknown []string
+	for _, row := range answer.Data.Ignored {
+		unknown = append(unknown, row.To)
+	}
+	e := fail(errcode.ConversationNotExist, op, "", nil)
+	e.Data = map[string]any{"conversations": unknown}
+	return e
 }
 
 // DeleteConversation takes a conversation out of the list, on all the user's devices; with messages, also what the user
