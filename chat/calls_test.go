@@ -144,7 +144,7 @@ func TestCallsAskAndReadWhatTheFactsSay(t *testing.T) {
 			func(c *Client) (any, error) {
 				return done(c.UpdateProfile(ctx, map[string]string{ProfileNickname: "Al ice", "sign": "s&s"}))
 			},
-			[]string{"PUT /metadata/user/alice nickname=Al+ice&sign=s%26s"}, nil, nil,
+			[]string{"PUT /metadata/user/alice nickname=Al%20ice&sign=s%26s"}, nil, nil,
 		},
 		"Profiles": {
 			func(c *Client) (any, error) { return c.Profiles(ctx, []string{"bob", "carol"}, "nickname") },

@@ -185,7 +185,9 @@ func (c *Client) requestAt(ctx context.Context, op, method string, u *url.URL, t
 	switch in := in.(type) {
 	case nil:
 	case url.Values:
-		body, contentType = strings.NewReader(in.Encode()), "application/x-www-form-urlencoded"
+		// A plus sign is no blank there: web clients do not encode all that they send.
+		body = strings.NewReader(strings.ReplaceAll(in.Encode(), "+", "%20"))
+		contentType = "application/x-www-form-urlencoded"
 	default:
 		text, err := json.Marshal(in)
 		if err != nil {
