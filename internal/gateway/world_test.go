@@ -196,7 +196,7 @@ func newWorld(t *testing.T) *world {
 	w.must(err)
 	contacts := contact.New(w.accounts, s, w.delivery, w.bus, w.clock, log)
 	w.mucs = muc.New(w.accounts, s, w.delivery, w.bus, w.clock, log)
-	w.gateway = New(w.accounts, contacts, w.mucs, message.New(w.accounts, contacts, s, w.delivery, w.clock, log), w.hub, w.clock, NewMetrics(registry), log)
+	w.gateway = New(w.accounts, contacts, w.mucs, message.New(w.accounts, contacts, w.mucs, s, w.delivery, w.clock, log), w.hub, w.clock, NewMetrics(registry), log)
 	mux := http.NewServeMux()
 	w.gateway.Register(mux)
 	w.server = httptest.NewServer(mux)

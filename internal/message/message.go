@@ -14,6 +14,7 @@ import (
 	"github.com/stoa-chat/stoa/internal/contact"
 	"github.com/stoa-chat/stoa/internal/delivery"
 	"github.com/stoa-chat/stoa/internal/msync"
+	"github.com/stoa-chat/stoa/internal/muc"
 	"github.com/stoa-chat/stoa/internal/store"
 	"github.com/stoa-chat/stoa/internal/translate"
 )
@@ -25,6 +26,7 @@ type Service struct {
 
 	accounts *account.Service
 	contacts *contact.Service
+	mucs     *muc.Service
 	store    store.Store
 	delivery *delivery.Service
 	clock    *clock.Clock
@@ -32,8 +34,8 @@ type Service struct {
 }
 
 // New returns a message service.
-func New(accounts *account.Service, contacts *contact.Service, s store.Store, d *delivery.Service, c *clock.Clock, log *slog.Logger) *Service {
-	return &Service{accounts: accounts, contacts: contacts, store: s, delivery: d, clock: c, log: log}
+func New(accounts *account.Service, contacts *contact.Service, mucs *muc.Service, s store.Store, d *delivery.Service, c *clock.Clock, log *slog.Logger) *Service {
+	return &Service{accounts: accounts, contacts: contacts, mucs: mucs, store: s, delivery: d, clock: c, log: log}
 }
 
 // Sender is who sends: a user on a device.

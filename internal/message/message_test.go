@@ -23,6 +23,7 @@ import (
 	"github.com/stoa-chat/stoa/internal/contact"
 	"github.com/stoa-chat/stoa/internal/delivery"
 	"github.com/stoa-chat/stoa/internal/msync"
+	"github.com/stoa-chat/stoa/internal/muc"
 	"github.com/stoa-chat/stoa/internal/store"
 	"github.com/stoa-chat/stoa/internal/store/sqlite"
 )
@@ -34,6 +35,7 @@ type world struct {
 	hub      *delivery.Hub
 	delivery *delivery.Service
 	accounts *account.Service
+	mucs     *muc.Service
 	messages *Service
 	app      *account.App
 	clock    *clock.Clock
@@ -95,7 +97,8 @@ func newWorld(t *testing.T) *world {
 			t.Error(err)
 		}
 	})
-	w.messages = New(w.accounts, contact.New(w.accounts, w.store, w.delivery, b, c, log), w.store, w.delivery, c, log)
+	w.mucs = muc.New(w.accounts, w.store, w.delivery, b, c, log)
+	w.messages = New(w.accounts, contact.New(w.accounts, w.store, w.delivery, b, c, log), w.mucs, w.store, w.delivery, c, log)
 	w.app, err = w.accounts.CreateApp(t.Context(), account.NewApp{Key: "o#a", Settings: account.DefaultSettings()})
 	w.must(err)
 	w.alice = w.sender("alice")
@@ -233,7 +236,7 @@ func TestWhatIsRefused(t *testing.T) {
 		{"too much", metaTo("bob", text(strings.Repeat("x", 5*1024))), 511},
 		{"too much for nobody: the size comes first", metaTo("nobody", text(strings.Repeat("x", 5*1024))), 511},
 		{"a group", metaTo("123", ofType(msync.MessageBody_GROUPCHAT)), 605},
-		{"a chatroom", metaTo("123", ofType(msync.MessageBody_CHATROOM)), 605},
+		{"a chatroom", metaTo("123", ofType(msync.MessageBody_CHATROOM)), 705},
 		{"a single message to a group's domain", change(metaTo("bob", text("hi")), place), 605},
 		{"a group's read receipt", change(metaTo("bob", ofType(msync.MessageBody_READ_ACK)), place), 605},
 		{"a content of no kind", metaTo("bob", changed(text("hi"), func(b *msync.MessageBody) { b.Contents[0].Type = 9 })), 604},

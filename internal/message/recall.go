@@ -29,7 +29,7 @@ func (s *Service) earlier(ctx context.Context, from Sender, c *conversation, id 
 func (s *Service) amend(ctx context.Context, from Sender, c *conversation, found store.Found, amend store.Amend, event []byte, clientID uint64) (r delivery.Result, again bool, err error) {
 	amend.Seq, amend.Version = found.Seq, found.Version
 	r, err = s.delivery.AppendWait(ctx, delivery.Post{Key: c.key, Sender: from.User.ID, Device: from.Device, ClientID: clientID,
-		Ref: found.Seq, Audience: found.Audience, Amend: &amend, Meta: event})
+		Ref: found.Seq, Audience: found.Audience, Amend: &amend, Live: c.isRoom(), Meta: event})
 	return r, errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrNotFound), err
 }
 

@@ -14,7 +14,7 @@ import (
 // not there is taken and dropped (docs/protocol/wire.md §18.1).
 func (s *Service) receipt(ctx context.Context, from Sender, meta *msync.Meta, body *msync.MessageBody, done Done) error {
 	if meta.To.GetDomain() == msync.PlaceDomain && body.Type != msync.MessageBody_DELIVER_ACK {
-		return noGroup(meta)
+		return noGroup(meta.To.GetName())
 	}
 	to, err := s.accounts.User(ctx, from.App, meta.To.GetName())
 	if errors.Is(err, account.ErrNoUser) {

@@ -2,11 +2,19 @@ package message
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"slices"
 
 	"github.com/stoa-chat/stoa/errcode"
+	"github.com/stoa-chat/stoa/internal/account"
 	"github.com/stoa-chat/stoa/internal/delivery"
 	"github.com/stoa-chat/stoa/internal/msync"
+	"github.com/stoa-chat/stoa/internal/store"
 )
+
+// maxDirected is how many receivers a message to some of a group may name.
+const maxDirected = 20
 
 // message sends a message.
 func (s *Service) message(ctx context.Context, from Sender, meta *msync.Meta, body *msync.MessageBody, done Done) error {
@@ -21,7 +29,11 @@ func (s *Service) message(ctx context.Context, from Sender, meta *msync.Meta, bo
 	if err != nil {
 		return err
 	}
-	bodyMeta, err := cleanMeta(body.Meta, nil)
+	audience, err := s.audience(ctx, from, to, meta)
+	if err != nil {
+		return err
+	}
+	bodyMeta, err := cleanMeta(body.Meta, to.thread)
 	if err != nil {
 		return err
 	}
@@ -29,12 +41,12 @@ func (s *Service) message(ctx context.Context, from Sender, meta *msync.Meta, bo
 	if err != nil {
 		return err
 	}
-	if meta.Routetype == msync.Meta_ROUTE_ONLINE {
-		s.push(from, to, stored, done)
+	if meta.Routetype == msync.Meta_ROUTE_ONLINE || to.isRoom() && !s.settings(from).RoomHistory {
+		done(s.push(from, to, stored, audience))
 		return nil
 	}
 	s.delivery.Append(delivery.Post{Key: to.key, Sender: from.User.ID, Device: from.Device, ClientID: meta.Id, Content: content,
-		Meta: stored, Done: func(r delivery.Result) { done(kept(r)) }})
+		Audience: audience, Live: to.isRoom(), Meta: stored, Done: func(r delivery.Result) { done(kept(r)) }})
 	return nil
 }
 
@@ -46,11 +58,40 @@ func (s *Service) checkSize(from Sender, payload []byte) error {
 	return nil
 }
 
+// audience returns who is given a message that names its receivers: those and the sender's own devices. Names of nobody
+// are passed over; who is named and is no member is given nothing all the same.
+func (s *Service) audience(ctx context.Context, from Sender, to *conversation, meta *msync.Meta) (store.Audience, error) {
+	if meta.Routetype != msync.Meta_ROUTE_DIRECT || !to.isPlace() {
+		return store.Audience{}, nil
+	}
+	if n := len(meta.DirectedUsers); n > maxDirected {
+		return store.Audience{}, &errcode.Error{Code: errcode.MaxLimit, Op: "send", Reason: "limit directed users",
+			Message: fmt.Sprintf("the message names %d receivers, the limit is %d", n, maxDirected)}
+	}
+	users := []int64{from.User.ID}
+	for _, name := range meta.DirectedUsers {
+		user, err := s.accounts.User(ctx, from.App, name)
+		if errors.Is(err, account.ErrNoUser) {
+			continue
+		} else if err != nil {
+			return store.Audience{}, err
+		}
+		if !slices.Contains(users, user.ID) {
+			users = append(users, user.ID)
+		}
+	}
+	return store.Audience{Users: users}, nil
+}
+
 // push delivers to who is online, and keeps nothing.
-func (s *Service) push(from Sender, to *conversation, stored []byte, done Done) {
+func (s *Service) push(from Sender, to *conversation, stored []byte, audience store.Audience) Result {
+	if to.isPlace() {
+		id, time := s.delivery.PushMuc(to.place.ID, stored, from.Device, audience)
+		return Result{ID: id, Time: time}
+	}
 	id, time := s.delivery.Push(to.peer.ID, stored, from.Device)
-	done(Result{ID: id, Time: time})
 	if to.peer.ID != from.User.ID {
 		s.delivery.Push(from.User.ID, stored, from.Device)
 	}
+	return Result{ID: id, Time: time}
 }

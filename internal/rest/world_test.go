@@ -28,6 +28,7 @@ import (
 	"github.com/stoa-chat/stoa/internal/file"
 	"github.com/stoa-chat/stoa/internal/message"
 	"github.com/stoa-chat/stoa/internal/msync"
+	"github.com/stoa-chat/stoa/internal/muc"
 	"github.com/stoa-chat/stoa/internal/presence"
 	"github.com/stoa-chat/stoa/internal/push"
 	"github.com/stoa-chat/stoa/internal/rehearse"
@@ -68,6 +69,7 @@ type world struct {
 	presence   *presence.Service
 	files      *file.Service
 	messages   *message.Service
+	mucs       *muc.Service
 	hub        *delivery.Hub
 	delivery   *delivery.Service
 	clock      *clock.Clock
@@ -105,7 +107,8 @@ func newWorld(t *testing.T) *world {
 	blobs, err := blob.OpenFolder(filepath.Join(t.TempDir(), "files"))
 	w.must(err)
 	w.files = file.New(w.accounts, s, blobs, w.clock, log)
-	w.messages = message.New(w.accounts, w.contacts, s, d, w.clock, log)
+	w.mucs = muc.New(w.accounts, s, d, b, w.clock, log)
+	w.messages = message.New(w.accounts, w.contacts, w.mucs, s, d, w.clock, log)
 	w.messages.Translator = interpreter{}
 	w.api = New(Services{Accounts: w.accounts, Contacts: w.contacts, Presence: w.presence, Push: push.New(w.accounts, s, d, w.clock), Files: w.files, Messages: w.messages,
 		Rehearsals: w.rehearsals},

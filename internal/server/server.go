@@ -129,7 +129,7 @@ func New(ctx context.Context, c config.Config, k *clock.Clock, log *slog.Logger)
 	s.mucs = muc.New(s.accounts, s.store, s.delivery, s.bus, k, log)
 	s.accounts.BeforeDelete(s.mucs.Forget)
 	s.listening.Store(true)
-	s.messages = message.New(s.accounts, s.contacts, s.store, s.delivery, k, log)
+	s.messages = message.New(s.accounts, s.contacts, s.mucs, s.store, s.delivery, k, log)
 	if c.TranslateURL != "" {
 		if s.messages.Translator, err = translate.NewLibreTranslate(c.TranslateURL, c.TranslateKey); err != nil {
 			return nil, err
