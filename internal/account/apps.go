@@ -85,6 +85,8 @@ type Settings struct {
 	// GroupMemberAttributes and RoomAttributes are services; off is code 505.
 	GroupMemberAttributes bool `json:"group_member_attributes"`
 	RoomAttributes        bool `json:"room_attributes"`
+	// Threads lets members of groups start threads under messages; off is code 505.
+	Threads bool `json:"threads"`
 	// RoomHistory keeps the messages of chatrooms, so that who comes later can read them.
 	RoomHistory bool `json:"room_history"`
 	// RoomLeaveAfterSeconds is how long members of a chatroom may be offline before they leave it; owner, admins and who is
@@ -134,6 +136,7 @@ func DefaultSettings() Settings {
 		RoomsPerApp:           100_000,
 		GroupMemberAttributes: true,
 		RoomAttributes:        true,
+		Threads:               true,
 		RoomHistory:           true,
 		RoomLeaveAfterSeconds: 120,
 		History:               true,

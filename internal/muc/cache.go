@@ -38,16 +38,23 @@ func (s *Service) MaySend(ctx context.Context, app *account.App, user store.User
 		return Target{}, err
 	}
 	t := target(m, st)
-	if m.Disabled {
-		return t, disabled(m)
-	}
-	if err := verdictOf(m, Send, standing(st, s.now()), user.Name); err != nil {
+	if err := s.maySend(m, st, user); err != nil || m.Kind != store.MucThread {
 		return t, err
 	}
-	if m.MuteAll && st.Role < store.RoleAdmin && !st.Allowed {
-		return t, &errcode.Error{Code: errcode.NotAllowedMuteAll, Op: "send", Message: "all members of this " + noun(m.Kind) + " are muted", Err: ErrMutedAll}
+	return t, s.maySendIn(ctx, m.Parent, user)
+}
+
+func (s *Service) maySend(m store.Muc, st store.Standing, user store.User) error {
+	if m.Disabled {
+		return disabled(m)
 	}
-	return t, nil
+	if err := verdictOf(m, Send, standing(st, s.now()), user.Name); err != nil {
+		return err
+	}
+	if m.MuteAll && st.Role < store.RoleAdmin && !st.Allowed {
+		return &errcode.Error{Code: errcode.NotAllowedMuteAll, Op: "send", Message: "all members of this " + noun(m.Kind) + " are muted", Err: ErrMutedAll}
+	}
+	return nil
 }
 
 // MayRead is MaySend for what needs membership only, as receipts, reactions and history do: code 605 (ErrNotExist) and 602
@@ -176,19 +183,25 @@ func (s *Service) row(ctx context.Context, app *account.App, id string) (store.M
 		names.mu.Unlock()
 		number = m.ID
 	}
+	m, err := s.numbered(ctx, number)
+	if errors.Is(err, store.ErrNotFound) {
+		err = notExist(store.MucGroup, id)
+	}
+	return m, err
+}
+
+// numbered finds a group, room or thread by its number: store.ErrNotFound.
+func (s *Service) numbered(ctx context.Context, number int64) (store.Muc, error) {
 	shard := s.known.shard(number)
 	found, changes := look(shard, shard.rows, number)
 	if found.fresh() {
 		return found.value, nil
 	}
 	m, err := s.store.MucByID(ctx, number)
-	if errors.Is(err, store.ErrNotFound) {
-		return m, notExist(store.MucGroup, id)
-	} else if err != nil {
-		return m, err
+	if err == nil {
+		keep(shard, shard.rows, number, m, changes)
 	}
-	keep(shard, shard.rows, number, m, changes)
-	return m, nil
+	return m, err
 }
 
 func (s *Service) standing(ctx context.Context, muc, user int64) (store.Standing, error) {

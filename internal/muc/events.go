@@ -24,6 +24,7 @@ type event struct {
 	detail    any // JSON of event_info.ext
 	count     int // members
 	members   []string
+	parent    string // of threads: the id of the group
 }
 
 func jid(name string) *msync.JID { return &msync.JID{Name: name, Domain: msync.UserDomain} }
@@ -45,6 +46,9 @@ func (e event) pack(actor Actor, m store.Muc, to *msync.JID) ([]byte, error) {
 	body := &msync.MUCBody{MucId: mucJID(actor.App, m), Operation: e.operation, From: from, Reason: e.reason, Ext: e.ext,
 		IsChatroom: m.Kind == store.MucRoom, IsThread: m.Kind == store.MucThread, MucName: m.Title,
 		MucMemberCount: int32(e.count), Members: e.members}
+	if e.parent != "" {
+		body.MucParentId = &msync.JID{AppKey: actor.App.Key(), Name: e.parent, Domain: msync.PlaceDomain}
+	}
 	for _, name := range e.to {
 		body.To = append(body.To, jid(name))
 	}

@@ -445,11 +445,21 @@ func (s *Service) Destroy(ctx context.Context, actor Actor, kind store.MucKind, 
 // dissolve tells the members of what has been closed, and removes them.
 func (s *Service) dissolve(ctx context.Context, actor Actor, m store.Muc) error {
 	e := event{operation: msync.MUCBody_DESTROY}
-	if err := s.toAll(ctx, actor, m, e); err != nil {
-		return err
+	if m.Kind != store.MucThread { // of which the group has been told
+		if err := s.toAll(ctx, actor, m, e); err != nil {
+			return err
+		}
 	}
 	if m.Kind == store.MucGroup {
 		if err := s.tellShielded(ctx, actor, m, e); err != nil {
+			return err
+		}
+		if err := s.closeThreads(ctx, actor, m); err != nil {
+			return err
+		}
+	}
+	for _, end := range s.beforeEnd {
+		if err := end(ctx, m.ID); err != nil {
 			return err
 		}
 	}

@@ -129,6 +129,9 @@ func (s *Service) absent(ctx context.Context, actor Actor, m store.Muc, left sto
 }
 
 func (s *Service) comeOrGone(ctx context.Context, actor Actor, m store.Muc, e event, users []store.Peer) error {
+	if m.Kind == store.MucThread { // there are no such events
+		return nil
+	}
 	if m.Kind == store.MucRoom {
 		s.gather(actor, m, e, users)
 		return nil
@@ -402,6 +405,9 @@ func (s *Service) part(ctx context.Context, sc scene, users []int64) (store.Memb
 		return left, err
 	}
 	s.ended(sc.muc, left)
+	if sc.muc.Kind == store.MucGroup {
+		return left, s.leaveThreads(ctx, sc.Actor, sc.muc, left.Users)
+	}
 	return left, s.toldAttributes(ctx, sc, msync.MUCBody_DELETE_METADATA, left.Keys, nil)
 }
 

@@ -97,10 +97,17 @@ var (
 	ErrNoKey         = errors.New("there is no such attribute")         // 17
 )
 
-// Service is the service for groups and rooms of one node.
+// Store is what the service keeps in the store: messages are read for threads.
+type Store interface {
+	store.Mucs
+	store.Timelines
+	store.Conversations
+}
+
+// Service is the service for groups, rooms and threads of one node.
 type Service struct {
 	accounts *account.Service
-	store    store.Mucs
+	store    Store
 	delivery *delivery.Service
 	bus      bus.Bus
 	clock    *clock.Clock
@@ -109,11 +116,20 @@ type Service struct {
 	known  cache
 	crowds crowds
 	swept  atomic.Int64 // the membership that Sweep has looked at last
+	spoken spoken
+
+	beforeEnd []func(ctx context.Context, muc int64) error
 }
 
 // New makes the service of a node. What arrives on bus.All goes to Heard; Run does what has to be done from time to time.
-func New(accounts *account.Service, s store.Mucs, d *delivery.Service, b bus.Bus, c *clock.Clock, log *slog.Logger) *Service {
+func New(accounts *account.Service, s Store, d *delivery.Service, b bus.Bus, c *clock.Clock, log *slog.Logger) *Service {
 	return &Service{accounts: accounts, store: s, delivery: d, bus: b, clock: c, log: log, known: newCache()}
+}
+
+// BeforeEnd has a function called before the last of a destroyed group, room or thread is removed, by a service that keeps
+// something of it. It may be called again if that fails. BeforeEnd is not to be called once the service is in use.
+func (s *Service) BeforeEnd(end func(ctx context.Context, muc int64) error) {
+	s.beforeEnd = append(s.beforeEnd, end)
 }
 
 // Actor is who does something: a user on a device, or a backend, which is no user and may do everything.

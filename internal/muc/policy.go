@@ -68,7 +68,7 @@ const (
 	ReadFiles
 	AddFile
 	RemoveFile
-	Thread
+	UseThread
 	ManageThread
 	operations
 )
@@ -169,7 +169,7 @@ var Policy = [operations]Rule{
 	{ReadFiles, "shared files", "list and download shared files", inGroup(Member), inRoom(Member)},
 	{AddFile, "share file", "share a file", inGroup(Member), inRoom(Member)},
 	{RemoveFile, "remove shared file", "remove a file that somebody else shared", inGroup(Admin), inRoom(Admin)},
-	{Thread, "thread", "start a thread, join one and list the threads", inGroup(Member), missing},
+	{UseThread, "thread", "start a thread, join one and list the threads", inGroup(Member), missing},
 	{ManageThread, "manage thread", "rename and destroy the threads of others, and remove their members", inGroup(Admin), missing},
 }
 

@@ -33,6 +33,7 @@ func (s *Service) Run(ctx context.Context) {
 		case <-tick.C:
 		}
 		s.Flush()
+		warn("tell of messages in threads", s.tellSpoken(ctx))
 		if n%sweepEvery == 0 {
 			warn("look for members who are away", s.Sweep(ctx))
 		}

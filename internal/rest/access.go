@@ -19,6 +19,8 @@ const (
 	AppToken
 	// AnyToken: the app's backend and every user.
 	AnyToken
+	// UserToken: every user, for what only a user can do. Where it also depends on the user's role, the service decides.
+	UserToken
 	// AppOrSelf: the app's backend, and the user whom {user} names.
 	AppOrSelf
 	// AppOrOpen: the app's backend; anyone, if the app has open registration.
@@ -34,6 +36,8 @@ func (a Access) String() string {
 		return "AppToken"
 	case AnyToken:
 		return "AnyToken"
+	case UserToken:
+		return "UserToken"
 	case AppOrSelf:
 		return "AppOrSelf"
 	case AppOrOpen:
@@ -56,6 +60,10 @@ func (a *API) authorise(ctx context.Context, c *Call, access Access) error {
 		return callerGone(err)
 	}
 	switch {
+	case access == UserToken:
+		if who.App {
+			return refuseApp
+		}
 	case who.App, access == AnyToken:
 	case access == AppOrSelf:
 		if who.User.Name != c.User() {

@@ -16,6 +16,9 @@ type Answer struct {
 	Data     any    // nil: the key is left out
 	Cursor   string // of the next page; empty: this is the last
 	Count    *int   // rows in the page; nil: the key is left out
+	// Properties hold the cursor of lists of threads, which have it nowhere else.
+	Properties map[string]string
+	Status     string // what some calls say at the top
 	// Bare, if it is not nil, is the whole answer, without an envelope. It must be a JSON object.
 	Bare any
 	// Stream, if it is not nil, writes the whole answer by itself, with its status, see API.stream.
@@ -35,6 +38,8 @@ type envelope struct {
 	Data         any                 `json:"data,omitempty"`
 	Cursor       string              `json:"cursor,omitempty"`
 	Count        *int                `json:"count,omitempty"`
+	Properties   map[string]string   `json:"properties,omitempty"`
+	Status       string              `json:"status,omitempty"`
 	Timestamp    int64               `json:"timestamp"`
 	Duration     int64               `json:"duration"`
 }
@@ -55,7 +60,7 @@ func (a *API) success(c *Call, answer Answer) ([]byte, error) {
 	return encode(envelope{
 		Action: answer.Action, Application: c.App.UUID, AppName: c.App.Name, Organization: c.App.Org,
 		Path: "/" + collection, URI: scheme + "://" + host + c.http.URL.EscapedPath(), Params: c.query,
-		Entities: answer.Entities, Data: answer.Data, Cursor: answer.Cursor, Count: answer.Count,
+		Entities: answer.Entities, Data: answer.Data, Cursor: answer.Cursor, Count: answer.Count, Properties: answer.Properties, Status: answer.Status,
 		Timestamp: a.clock.Now().UnixMilli(), Duration: time.Since(c.start).Milliseconds(),
 	})
 }
@@ -68,13 +73,18 @@ type errorEnvelope struct {
 	Timestamp   int64  `json:"timestamp"`
 	Duration    int64  `json:"duration"`
 	Description string `json:"error_description"`
+	Desc        string `json:"desc,omitempty"`
 	Code        int    `json:"error_code,omitempty"`
 	RequestID   string `json:"request_id"`
 }
 
 func (a *API) failure(c *Call, r *refusal) []byte {
-	text, err := encode(errorEnvelope{Error: r.slug, Exception: r.exception, Description: r.description, Code: r.code,
-		Timestamp: a.clock.Now().UnixMilli(), Duration: time.Since(c.start).Milliseconds(), RequestID: c.id})
+	said := errorEnvelope{Error: r.slug, Exception: r.exception, Description: r.description, Code: r.code,
+		Timestamp: a.clock.Now().UnixMilli(), Duration: time.Since(c.start).Milliseconds(), RequestID: c.id}
+	if r.code/1000 == 60 { // codes about attributes, of which the web client reads this
+		said.Desc = r.description
+	}
+	text, err := encode(said)
 	if err != nil {
 		panic(err) // texts and numbers always encode
 	}

@@ -67,6 +67,24 @@ func (c *Call) limit(name string, standard, highest int) (int, error) {
 	return 0, illegal("%s must be a number from 1 to %d", name, highest)
 }
 
+// Page returns which rows a page number and size ask for: how many to skip, and how many to read. Page numbers count from
+// first; without a size it is standard, and it is at most highest.
+func (c *Call) Page(first, standard, highest int) (offset, limit int, err error) {
+	if limit, err = c.limit("pagesize", standard, highest); err != nil {
+		return 0, 0, err
+	}
+	number := first
+	if text := c.Query("pagenum"); text != "" {
+		if number, err = strconv.Atoi(text); err != nil {
+			return 0, 0, illegal("pagenum must be a number from %d on", first)
+		}
+	}
+	return min(max(number-first, 0), maxPage) * limit, limit, nil
+}
+
+// maxPage bounds page numbers, so that what is skipped is a number.
+const maxPage = 1 << 20
+
 // Cursor returns the number at which a page begins, as nextCursor wrote it; 0 is the first page.
 func (c *Call) Cursor() (int64, error) {
 	text := c.Query("cursor")
@@ -114,6 +132,17 @@ func (c *Call) Decode(into any) error {
 		return err
 	}
 	return decode(data, into)
+}
+
+// decodeNames is Decode for a body that must name users.
+func (c *Call) decodeNames(into any, names *[]string) error {
+	if err := c.Decode(into); err != nil {
+		return err
+	}
+	if *names == nil {
+		return refuseBody
+	}
+	return nil
 }
 
 // base returns scheme and host as the client wrote them.

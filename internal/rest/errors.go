@@ -82,6 +82,7 @@ var (
 	sayInternal = refusal{status: http.StatusInternalServerError, slug: "internal_server_error", description: "internal server error", log: true}
 
 	refuseUser  = sayCorrupt.because(errors.New("a user's token where the app's is needed"))
+	refuseApp   = sayOAuth.because(errors.New("the app's token where a user's is needed"))
 	refuseOther = sayOAuth.because(errors.New("the token of another user"))
 	refuseBody  = &refusal{status: http.StatusBadRequest, slug: "invalid_request_body", description: "Request body is invalid. Please check body is correct."}
 	refuseLong  = &refusal{status: http.StatusRequestEntityTooLarge, slug: "Request Entity Too Large", description: "the request body exceeds the maximum limit."}

@@ -85,6 +85,9 @@ func New(services Services, c *clock.Clock, registry prometheus.Registerer, log 
 	a.add(a.translationRoutes()...)
 	a.add(a.conversationRoutes()...)
 	a.add(a.historyRoutes()...)
+	a.add(a.groupRoutes()...)
+	a.add(a.roomRoutes()...)
+	a.add(a.threadRoutes()...)
 	a.add(a.settingsRoutes()...)
 	if a.rehearsals != nil {
 		a.add(a.rehearsalRoutes()...)

@@ -90,9 +90,10 @@ func newWorld(t *testing.T) *world {
 	b := bus.NewLocal(func(subject bus.Subject, data []byte) {
 		if subject.Kind != bus.KindAll {
 			w.hub.Handle(subject, data)
-		} else if w.contacts != nil {
+		} else if w.mucs != nil {
 			w.accounts.Heard(data)
 			w.contacts.Heard(data)
+			w.mucs.Heard(data)
 		}
 	})
 	d := delivery.New(w.hub, s, b, delivery.NewIDs(0, 0), w.clock, delivery.NewMetrics(w.registry), log)
@@ -110,8 +111,11 @@ func newWorld(t *testing.T) *world {
 	w.mucs = muc.New(w.accounts, s, d, b, w.clock, log)
 	w.messages = message.New(w.accounts, w.contacts, w.mucs, s, d, w.clock, log)
 	w.messages.Translator = interpreter{}
-	w.api = New(Services{Accounts: w.accounts, Contacts: w.contacts, Presence: w.presence, Push: push.New(w.accounts, s, d, w.clock), Files: w.files, Messages: w.messages,
-		Rehearsals: w.rehearsals},
+	w.mucs = muc.New(w.accounts, s, d, b, w.clock, log)
+	w.accounts.BeforeDelete(w.mucs.Forget)
+	w.mucs.BeforeEnd(w.files.DropPlace)
+	w.api = New(Services{Accounts: w.accounts, Contacts: w.contacts, Presence: w.presence, Push: push.New(w.accounts, s, d, w.clock), Files: w.files,
+		Messages: w.messages, Mucs: w.mucs, Rehearsals: w.rehearsals},
 		w.clock, w.registry, log)
 	w.server = httptest.NewServer(w.api)
 	t.Cleanup(func() {
@@ -220,7 +224,7 @@ func (w *world) signed(app *account.App, name, certificate string, age time.Dura
 func (w *world) bearer(as string) string {
 	name, signed := strings.CutPrefix(as, "signed:")
 	saved, isSaved := strings.CutPrefix(as, "$")
-	user := map[string]string{"app": "", "alice": "alice", "bob": "bob"}
+	user := map[string]string{"app": "", "alice": "alice", "bob": "bob", "carol": "carol", "dave": "dave"}
 	_, known := user[name]
 	switch {
 	case isSaved:

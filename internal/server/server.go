@@ -128,6 +128,7 @@ func New(ctx context.Context, c config.Config, k *clock.Clock, log *slog.Logger)
 	s.files = file.New(s.accounts, s.store, blobs, k, log)
 	s.mucs = muc.New(s.accounts, s.store, s.delivery, s.bus, k, log)
 	s.accounts.BeforeDelete(s.mucs.Forget)
+	s.mucs.BeforeEnd(s.files.DropPlace)
 	s.listening.Store(true)
 	s.messages = message.New(s.accounts, s.contacts, s.mucs, s.store, s.delivery, k, log)
 	if c.TranslateURL != "" {

@@ -17,6 +17,14 @@ const (
 	MucThread MucKind = 3 // hangs on a message of a group
 )
 
+// FirstRole is the role of who makes one: of a thread it is that of a member, who may leave.
+func (k MucKind) FirstRole() Role {
+	if k == MucThread {
+		return RoleMember
+	}
+	return RoleOwner
+}
+
 // MucIDBase is what the wire id of a group, room or thread is above its number, so that ids have 15 digits and are still
 // exact in JavaScript.
 const MucIDBase = 1 << 48
@@ -272,8 +280,8 @@ type Stay struct {
 // Mucs keeps groups, chatrooms and threads with their members. Names of users are kept beside their numbers; they never
 // change. Whoever joins or leaves a group or thread begins or ends to read its timeline in the same transaction.
 type Mucs interface {
-	// CreateMuc stores a group, room or thread with its owner as the first member, and returns it with its number, and
-	// its name if that was empty. ErrExists if the name is taken, or if the message of a thread has one. ErrFull if the
+	// CreateMuc stores a group, room or thread with its owner as the first member, in the FirstRole, and returns it with
+	// its number, and its name if that was empty. ErrExists if the name is taken, or if the message of a thread has one. ErrFull if the
 	// app has perApp of the kind already, ErrPeerFull if the owner has joined perUser. ErrNotFound if the owner is gone.
 	CreateMuc(ctx context.Context, muc Muc, perApp, perUser int) (Muc, MemberChange, error)
 	// Muc returns a group, room or thread by its name. ErrNotFound.

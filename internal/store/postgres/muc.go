@@ -78,7 +78,7 @@ func (s *Store) CreateMuc(ctx context.Context, m store.Muc, perApp, perUser int)
 			return err
 		}
 		_, err = tx.Exec(ctx, "INSERT INTO muc_member (muc, user_id, app, kind, name, role, joined) VALUES ($1, $2, $3, $4, $5, $6, $7)",
-			m.ID, m.Owner.ID, m.App, int16(m.Kind), m.Owner.Name, int16(store.RoleOwner), m.Created)
+			m.ID, m.Owner.ID, m.App, int16(m.Kind), m.Owner.Name, int16(m.Kind.FirstRole()), m.Created)
 		if err != nil {
 			return err
 		}

@@ -97,7 +97,7 @@ func (s *Store) CreateMuc(ctx context.Context, m store.Muc, perApp, perUser int)
 			}
 		}
 		if _, err := tx.ExecContext(ctx, "INSERT INTO muc_member (muc, user, app, kind, name, role, joined) VALUES (?, ?, ?, ?, ?, ?, ?)",
-			m.ID, m.Owner.ID, m.App, m.Kind, m.Owner.Name, store.RoleOwner, m.Created); err != nil {
+			m.ID, m.Owner.ID, m.App, m.Kind, m.Owner.Name, m.Kind.FirstRole(), m.Created); err != nil {
 			return err
 		}
 		change = store.MemberChange{Users: []store.Peer{m.Owner}, Members: 1}

@@ -1,0 +1,664 @@
+package rest
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/stoa-chat/stoa/errcode"
+	"github.com/stoa-chat/stoa/internal/account"
+	"github.com/stoa-chat/stoa/internal/muc"
+	"github.com/stoa-chat/stoa/internal/store"
+)
+
+// places are groups or chatrooms: the routes that both have, and the words in which they differ.
+type places struct {
+	*API
+	kind   store.MucKind
+	path   string // of all of them
+	id     string // what rows about members call the id
+	listID string // and rows about block and allow lists
+	adds   Access // who may bring users in without asking them
+}
+
+func (a *API) groups() places {
+	return places{a, store.MucGroup, "/chatgroups", "groupid", "groupid", AppToken}
+}
+
+func (a *API) rooms() places {
+	return places{a, store.MucRoom, "/chatrooms", "id", "chatroomid", AnyToken}
+}
+
+const (
+	pageOfMembers    = 10
+	maxPageOfGroup   = 100
+	maxPageOfRoom    = 1000
+	maxAffiliations  = 1000   // members that the details tell of
+	maxPlaces        = 100    // whose details are asked for in one call
+	pageOfBlocked    = 50     // where a page size is given
+	allOfList        = 10_000 // where none is
+	pageOfGroups     = 10
+	maxPageOfGroups  = 1000
+	pageOfRooms      = 10
+	maxPageOfRooms   = 100
+	maxPageOfJoined  = 1000
+	pageOfDetailed   = 20
+	pageOfSuperAdmin = 10
+)
+
+// placeHandler does what a call about one place asks for.
+type placeHandler func(ctx context.Context, c *Call, who muc.Actor, id string) (Answer, error)
+
+// of makes a Handler: it finds who calls, and words what the services refuse.
+func (a *API) of(handle placeHandler) Handler {
+	return func(ctx context.Context, c *Call) (Answer, error) {
+		who, err := a.doer(ctx, c)
+		if err != nil {
+			return Answer{}, err
+		}
+		answer, err := handle(ctx, c, who, c.Value("place"))
+		return answer, sayPlace(c, err)
+	}
+}
+
+// doer is who makes the call: a user, on the device that the query names, or the app's backend.
+func (a *API) doer(ctx context.Context, c *Call) (muc.Actor, error) {
+	if c.Who.App {
+		return muc.Backend(c.App), nil
+	}
+	return a.mucs.Actor(ctx, c.App, c.Who.User, c.Query("resource"))
+}
+
+// self is the user whom the path names, also if the app's backend calls.
+func (a *API) self(ctx context.Context, c *Call) (muc.Actor, error) {
+	user, err := a.target(ctx, c)
+	if err != nil {
+		return muc.Actor{}, err
+	}
+	return a.mucs.Actor(ctx, c.App, user, c.Query("resource"))
+}
+
+// common are the routes that groups and chatrooms have. What a user may do there is a matter of the role, which the
+// service knows.
+func (p places) common() []Route {
+	one := p.path + "/{place}"
+	return []Route{
+		{http.MethodPost, p.path, AnyToken, p.of(p.create)},
+		{http.MethodGet, one, AnyToken, p.of(p.details)},
+		{http.MethodPut, one, AnyToken, p.of(p.update)},
+		{http.MethodDelete, one, AnyToken, p.of(p.destroy)},
+		{http.MethodPost, one + "/disable", AppToken, p.of(p.disable(true))},
+		{http.MethodPost, one + "/enable", AppToken, p.of(p.disable(false))},
+
+		{http.MethodGet, one + "/users", AnyToken, p.of(p.members)},
+		{http.MethodPost, one + "/users", p.adds, p.of(p.addMembers)},
+		{http.MethodPost, one + "/users/{member}", p.adds, p.of(p.addMember)},
+		{http.MethodDelete, one + "/users/{members}", AnyToken, p.of(p.named("remove_member", p.id, p.mucs.Remove))},
+		{http.MethodGet, one + "/user/{user}/is_joined", AppOrSelf, p.of(p.isJoined)},
+		{http.MethodDelete, one + "/quit", UserToken, p.of(p.leave)},
+		{http.MethodGet, one + "/admin", AnyToken, p.of(p.admins)},
+		{http.MethodPost, one + "/admin", AnyToken, p.of(p.appoint)},
+		{http.MethodDelete, one + "/admin/{member}", AnyToken, p.of(p.dismiss)},
+		{http.MethodGet, one + "/roles", UserToken, p.of(p.role)},
+
+		{http.MethodGet, one + "/blocks/users", AnyToken, p.of(p.list(p.mucs.Banned))},
+		{http.MethodPost, one + "/blocks/users", AnyToken, p.of(p.listed("add_blocks", p.listID, p.mucs.Ban))},
+		{http.MethodPost, one + "/blocks/users/{members}", AnyToken, p.of(p.named("add_blocks", p.listID, p.mucs.Ban))},
+		{http.MethodDelete, one + "/blocks/users/{members}", AnyToken, p.of(p.named("remove_blocks", p.listID, p.mucs.Unban))},
+
+		{http.MethodGet, one + "/white/users", AnyToken, p.of(p.list(p.mucs.Allowed))},
+		{http.MethodPost, one + "/white/users", AnyToken, p.of(p.listed("add_user_whitelist", p.listID, p.mucs.Allow))},
+		{http.MethodGet, one + "/white/users/{member}", AnyToken, p.of(p.isAllowed)},
+		{http.MethodPost, one + "/white/users/{members}", AnyToken, p.of(p.named("add_user_whitelist", p.listID, p.mucs.Allow))},
+		{http.MethodDelete, one + "/white/users/{members}", AnyToken, p.of(p.named("remove_user_whitelist", p.listID, p.mucs.Disallow))},
+
+		{http.MethodGet, one + "/mute", AnyToken, p.of(p.muted)},
+		{http.MethodPost, one + "/mute", AnyToken, p.of(p.mute)},
+		{http.MethodDelete, one + "/mute/{members}", AnyToken, p.of(p.unmute)},
+		{http.MethodGet, "/sdk" + one + "/mute/{user}", AppOrSelf, p.of(p.isMuted)},
+		{http.MethodPost, one + "/ban", AnyToken, p.of(p.muteAll(true))},
+		{http.MethodDelete, one + "/ban", AnyToken, p.of(p.muteAll(false))},
+
+		{http.MethodGet, one + "/announcement", AnyToken, p.of(p.announcement)},
+		{http.MethodPost, one + "/announcement", AnyToken, p.of(p.announce)},
+	}
+}
+
+// size is a number of members, as a number or as a text.
+type size int
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (s *size) UnmarshalJSON(data []byte) error {
+	n, err := strconv.Atoi(strings.Trim(string(data), `"`))
+	if err != nil {
+		return illegal("maxusers must be a whole number")
+	}
+	*s = size(n)
+	return nil
+}
+
+// placeForm are the fields of a group or room under all the names that they have.
+type placeForm struct {
+	Owner       *string `json:"owner"`
+	NewOwner    *string `json:"newowner"`
+	ID          string  `json:"groupid"`
+	GroupName   *string `json:"groupname"`
+	Name        *string `json:"name"`
+	Description *string `json:"description"`
+	Desc        *string `json:"desc"`
+	Avatar      *string `json:"avatar"`
+	Custom      *string `json:"custom"`
+
+	Public        *bool `json:"public"`
+	MembersOnly   *bool `json:"membersonly"`
+	MembersOnly2  *bool `json:"members_only"`
+	Approval      *bool `json:"approval"`
+	AllowInvites  *bool `json:"allowinvites"`
+	InviteConfirm *bool `json:"invite_need_confirm"`
+	MaxUsers      *size `json:"maxusers"`
+
+	Members []string `json:"members"`
+}
+
+// fields are the fields that an update may name, and what the answer calls them.
+var fields = map[string]string{"groupname": "groupname", "name": "groupname", "description": "description", "desc": "description",
+	"avatar": "avatar", "custom": "custom", "public": "public", "membersonly": "membersonly", "members_only": "membersonly",
+	"approval": "membersonly", "allowinvites": "allowinvites", "invite_need_confirm": "invite_need_confirm", "maxusers": "maxusers"}
+
+// one returns the first that is there.
+func one[T any](values ...*T) *T {
+	for _, value := range values {
+		if value != nil {
+			return value
+		}
+	}
+	return nil
+}
+
+// or returns what a pointer points to, or the zero value.
+func or[T any](p *T) (value T) {
+	if p != nil {
+		value = *p
+	}
+	return value
+}
+
+func (f *placeForm) title() *string       { return one(f.GroupName, f.Name) }
+func (f *placeForm) description() *string { return one(f.Description, f.Desc) }
+func (f *placeForm) approval() *bool      { return one(f.MembersOnly, f.MembersOnly2, f.Approval) }
+
+func (p places) create(ctx context.Context, c *Call, who muc.Actor, _ string) (Answer, error) {
+	var in placeForm
+	if err := c.Decode(&in); err != nil {
+		return Answer{}, err
+	}
+	made, err := p.mucs.Create(ctx, who, p.kind, muc.Options{Owner: or(in.Owner), ID: in.ID,
+		Title: or(in.title()), Description: or(in.description()), Avatar: or(in.Avatar), Custom: or(in.Custom),
+		Public: or(in.Public), Approval: or(in.approval()), AllowInvites: or(in.AllowInvites), InviteConfirm: in.InviteConfirm,
+		MaxUsers: int(or(in.MaxUsers)), Members: in.Members})
+	return Answer{Data: map[string]string{p.id: made.Name}}, err
+}
+
+// placeEntity is a group or room in answers.
+type placeEntity struct {
+	ID            string           `json:"id"`
+	Name          string           `json:"name"`
+	Avatar        string           `json:"avatar"`
+	Description   string           `json:"description"`
+	MembersOnly   bool             `json:"membersonly"`
+	AllowInvites  bool             `json:"allowinvites"`
+	InviteConfirm bool             `json:"invite_need_confirm"`
+	MaxUsers      int              `json:"maxusers"`
+	Owner         string           `json:"owner"`
+	Created       int64            `json:"created"`
+	Custom        string           `json:"custom"`
+	Mute          bool             `json:"mute"`
+	Shield        bool             `json:"shieldgroup"`
+	Count         int              `json:"affiliations_count"`
+	Disabled      bool             `json:"disabled"`
+	Public        bool             `json:"public"`
+	Role          string           `json:"permission,omitempty"`
+	Affiliations  []map[string]any `json:"affiliations"`
+}
+
+func placeOf(m store.Muc) placeEntity {
+	return placeEntity{ID: m.Name, Name: m.Title, Avatar: m.Avatar, Description: m.Description, MembersOnly: m.Approval,
+		AllowInvites: m.AllowInvites, InviteConfirm: m.InviteConfirm, MaxUsers: m.MaxUsers, Owner: m.Owner.Name, Created: m.Created,
+		Custom: m.Custom, Mute: m.MuteAll, Count: m.Members, Disabled: m.Disabled, Public: m.Public, Affiliations: []map[string]any{}}
+}
+
+var roleNames = map[store.Role]string{store.RoleMember: "member", store.RoleAdmin: "admin", store.RoleOwner: "owner"}
+
+// affiliations are rows of members. In the older form admins are members, and nothing is said of when they joined.
+func affiliations(members []store.Member, admins, joined bool) []map[string]any {
+	rows := []map[string]any{}
+	for _, m := range members {
+		role := m.Role
+		if role == store.RoleAdmin && !admins {
+			role = store.RoleMember
+		}
+		row := map[string]any{roleNames[role]: m.User.Name}
+		if joined {
+			row["joined_time"] = m.Joined
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+func wantsJoined(c *Call) bool { return c.Query("joined_time") == "true" }
+
+// details tells of the places whose ids the path has, with commas between. Of several, those that cannot be seen are left
+// out.
+func (p places) details(ctx context.Context, c *Call, who muc.Actor, ids string) (Answer, error) {
+	rows, all := []placeEntity{}, strings.Split(ids, ",")
+	if len(all) > maxPlaces {
+		return Answer{}, illegal("there are more than %d ids", maxPlaces)
+	}
+	for _, id := range all {
+		info, err := p.mucs.Get(ctx, who, p.kind, id)
+		if _, refused := errcode.CodeOf(err); refused && len(all) > 1 {
+			continue
+		} else if err != nil {
+			return Answer{}, err
+		}
+		row := placeOf(info.Muc)
+		row.Shield, row.Role = info.Standing.Shielded, roleNames[info.Standing.Role]
+		if who.IsBackend() || info.Standing.Role != store.RoleNone {
+			members, _, err := p.mucs.Members(ctx, who, p.kind, id, muc.MembersQuery{Limit: maxAffiliations})
+			if err != nil {
+				return Answer{}, err
+			}
+			row.Affiliations = affiliations(members, false, wantsJoined(c))
+		}
+		rows = append(rows, row)
+	}
+	count := len(rows)
+	return Answer{Data: rows, Count: &count}, nil
+}
+
+// update changes fields, or the owner if the body names a new one.
+func (p places) update(ctx context.Context, c *Call, who muc.Actor, id string) (Answer, error) {
+	data, err := c.Body()
+	if err != nil {
+		return Answer{}, err
+	}
+	var in placeForm
+	if err := decode(data, &in); err != nil {
+		return Answer{}, err
+	}
+	if in.NewOwner != nil {
+		return Answer{Data: map[string]bool{"newowner": true}}, p.mucs.Transfer(ctx, who, p.kind, id, *in.NewOwner)
+	}
+	object, err := objectOf(data)
+	if err != nil {
+		return Answer{}, err
+	}
+	known := make([]string, 0, len(fields))
+	said := map[string]bool{}
+	for name, answer := range fields {
+		known = append(known, name)
+		if _, named := object[name]; named {
+			said[answer] = true
+		}
+	}
+	if err := onlyKeys(object, known...); err != nil {
+		return Answer{}, err
+	}
+	_, err = p.mucs.Update(ctx, who, p.kind, id, muc.Change{Title: in.title(), Description: in.description(), Avatar: in.Avatar,
+		Custom: in.Custom, Public: in.Public, Approval: in.approval(), AllowInvites: in.AllowInvites, InviteConfirm: in.InviteConfirm,
+		MaxUsers: (*int)(in.MaxUsers)})
+	return Answer{Data: said}, err
+}
+
+func (p places) destroy(ctx context.Context, _ *Call, who muc.Actor, id string) (Answer, error) {
+	return Answer{Data: map[string]any{"success": true, p.id: id, "id": id}}, p.mucs.Destroy(ctx, who, p.kind, id)
+}
+
+func (p places) disable(on bool) placeHandler {
+	return func(ctx context.Context, c *Call, _ muc.Actor, id string) (Answer, error) {
+		return Answer{Data: map[string]bool{"disabled": on}}, p.mucs.Disable(ctx, c.App, p.kind, id, on)
+	}
+}
+
+// members has two forms: pages by number, and by cursor for who asks with a limit.
+func (p places) members(ctx context.Context, c *Call, who muc.Actor, id string) (Answer, error) {
+	standard, highest := pageOfMembers, maxPageOfGroup
+	if p.kind == store.MucRoom {
+		standard, highest = maxPageOfRoom, maxPageOfRoom
+	}
+	byCursor := c.Query("limit") != ""
+	var q muc.MembersQuery
+	var err error
+	if byCursor {
+		if q.After, err = c.Cursor(); err != nil {
+			return Answer{}, err
+		}
+		q.Limit, err = c.Limit(standard, highest)
+	} else {
+		q.Offset, q.Limit, err = c.Page(1, standard, highest)
+	}
+	if err != nil {
+		return Answer{}, err
+	}
+	limit := q.Limit
+	q.Limit++
+	members, _, err := p.mucs.Members(ctx, who, p.kind, id, q)
+	if err != nil {
+		return Answer{}, err
+	}
+	cursor := ""
+	if len(members) > limit {
+		members = members[:limit]
+		cursor = nextCursor(members[limit-1].Row)
+	}
+	if !byCursor {
+		cursor = ""
+	}
+	count := len(members)
+	return Answer{Data: affiliations(members, byCursor, wantsJoined(c)), Cursor: cursor, Count: &count}, nil
+}
+
+// added is the answer to adding several.
+func (p places) added(results []muc.Result, id string) Answer {
+	names := []string{}
+	for _, r := range results {
+		if r.Err == nil {
+			names = append(names, r.User)
+		}
+	}
+	return Answer{Data: map[string]any{"newmembers": names, "action": "add_member", p.id: id}}
+}
+
+func (p places) addMembers(ctx context.Context, c *Call, who muc.Actor, id string) (Answer, error) {
+	names, err := c.usernames()
+	if err != nil {
+		return Answer{}, err
+	}
+	results, err := p.mucs.AddMembers(ctx, who, p.kind, id, names)
+	return p.added(results, id), err
+}
+
+func (p places) addMember(ctx context.Context, c *Call, who muc.Actor, id string) (Answer, error) {
+	results, err := p.mucs.AddMembers(ctx, who, p.kind, id, []string{c.Value("member")})
+	if err != nil {
+		return Answer{}, err
+	}
+	return Answer{Data: p.rows(results, "add_member", p.id, id)[0]}, nil
+}
+
+// usernames reads the body {"usernames": […]}.
+func (c *Call) usernames() ([]string, error) {
+	var in struct {
+		Usernames []string `json:"usernames"`
+	}
+	return in.Usernames, c.decodeNames(&in, &in.Usernames)
+}
+
+// onUsers is an operation of the service on several users.
+type onUsers func(ctx context.Context, actor muc.Actor, kind store.MucKind, id string, names []string) ([]muc.Result, error)
+
+// rows tells how each user fared.
+func (p places) rows(results []muc.Result, action, key, id string) []map[string]any {
+	rows := []map[string]any{}
+	for _, r := range results {
+		row := map[string]any{"result": r.Err == nil, "action": action, "user": r.User, key: id}
+		if p.kind == store.MucRoom {
+			row["id"] = id
+		}
+		if r.Err != nil {
+			row["reason"] = reason(r.Err)
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// reason is what rows say of a refusal.
+func reason(err error) string {
+	var e *errcode.Error
+	if errors.As(err, &e) {
+		return e.Message
+	}
+	return sayInternal.description
+}
+
+// listed does something to the users whom the body names.
+func (p places) listed(action, key string, do onUsers) placeHandler {
+	return func(ctx context.Context, c *Call, who muc.Actor, id string) (Answer, error) {
+		names, err := c.usernames()
+		if err != nil {
+			return Answer{}, err
+		}
+		results, err := do(ctx, who, p.kind, id, names)
+		return Answer{Data: p.rows(results, action, key, id)}, err
+	}
+}
+
+// named does something to the users whom the path names, with commas between. Of one alone the answer is a row, not a list.
+func (p places) named(action, key string, do onUsers) placeHandler {
+	return func(ctx context.Context, c *Call, who muc.Actor, id string) (Answer, error) {
+		names := strings.Split(c.Value("members"), ",")
+		results, err := do(ctx, who, p.kind, id, names)
+		if err != nil {
+			return Answer{}, err
+		}
+		rows := p.rows(results, action, key, id)
+		if len(names) == 1 {
+			return Answer{Data: rows[0]}, nil
+		}
+		return Answer{Data: rows}, nil
+	}
+}
+
+// list lists who is marked: all, or a page where one is asked for.
+func (p places) list(read func(context.Context, muc.Actor, store.MucKind, string, int64, int) ([]store.Marked, error)) placeHandler {
+	return func(ctx context.Context, c *Call, who muc.Actor, id string) (Answer, error) {
+		limit, err := c.limit("pageSize", allOfList, pageOfBlocked)
+		if err != nil {
+			return Answer{}, err
+		}
+		after, err := c.Cursor()
+		if err != nil {
+			return Answer{}, err
+		}
+		marked, err := read(ctx, who, p.kind, id, after, limit+1)
+		if err != nil {
+			return Answer{}, err
+		}
+		cursor := ""
+		if len(marked) > limit {
+			marked = marked[:limit]
+			cursor = nextCursor(marked[limit-1].Row)
+		}
+		names := []string{}
+		for _, m := range marked {
+			names = append(names, m.User.Name)
+		}
+		count := len(names)
+		return Answer{Data: names, Cursor: cursor, Count: &count}, nil
+	}
+}
+
+func (p places) isJoined(ctx context.Context, c *Call, who muc.Actor, id string) (Answer, error) {
+	user, err := p.target(ctx, c)
+	if err != nil {
+		return Answer{}, err
+	}
+	target, err := p.mucs.MayRead(ctx, c.App, user, id)
+	if code, _ := errcode.CodeOf(err); code == errcode.GroupNotJoined {
+		return Answer{Data: false}, nil
+	}
+	return Answer{Data: target.Role != store.RoleNone}, err
+}
+
+func (p places) leave(ctx context.Context, _ *Call, who muc.Actor, id string) (Answer, error) {
+	_, err := p.mucs.Leave(ctx, who, p.kind, id)
+	return Answer{Data: map[string]bool{"result": true}}, err
+}
+
+func (p places) admins(ctx context.Context, _ *Call, who muc.Actor, id string) (Answer, error) {
+	members, err := p.mucs.Admins(ctx, who, p.kind, id)
+	names := []string{}
+	for _, m := range members {
+		names = append(names, m.User.Name)
+	}
+	count := len(names)
+	return Answer{Data: names, Count: &count}, err
+}
+
+func (p places) appoint(ctx context.Context, c *Call, who muc.Actor, id string) (Answer, error) {
+	var in struct {
+		NewAdmin string `json:"newadmin"`
+	}
+	if err := c.Decode(&in); err != nil {
+		return Answer{}, err
+	}
+	return Answer{Data: map[string]string{"result": "success", "newadmin": account.Fold(in.NewAdmin)}}, p.mucs.Appoint(ctx, who, p.kind, id, in.NewAdmin)
+}
+
+func (p places) dismiss(ctx context.Context, c *Call, who muc.Actor, id string) (Answer, error) {
+	name := c.Value("member")
+	return Answer{Data: map[string]string{"result": "success", "oldadmin": account.Fold(name)}}, p.mucs.Dismiss(ctx, who, p.kind, id, name)
+}
+
+func (p places) role(ctx context.Context, _ *Call, who muc.Actor, id string) (Answer, error) {
+	standing, err := p.mucs.StandingOf(ctx, who, p.kind, id, who.User.Name)
+	return Answer{Data: map[string]string{"role": roleNames[standing.Role]}}, err
+}
+
+func (p places) isAllowed(ctx context.Context, c *Call, who muc.Actor, id string) (Answer, error) {
+	name := account.Fold(c.Value("member"))
+	standing, err := p.mucs.StandingOf(ctx, who, p.kind, id, name)
+	return Answer{Data: map[string]any{"white": standing.Allowed || standing.Role >= store.RoleAdmin, "member": name}}, err
+}
+
+func (p places) isMuted(ctx context.Context, c *Call, who muc.Actor, id string) (Answer, error) {
+	standing, err := p.mucs.StandingOf(ctx, who, p.kind, id, c.User())
+	return Answer{Data: standing.MutedUntil > p.clock.Now().UnixMilli()}, err
+}
+
+func (p places) muted(ctx context.Context, _ *Call, who muc.Actor, id string) (Answer, error) {
+	muted, err := p.mucs.Muted(ctx, who, p.kind, id, 0, allOfList)
+	rows := []map[string]any{}
+	for _, m := range muted {
+		rows = append(rows, map[string]any{"expire": m.Until, "user": m.User.Name})
+	}
+	return Answer{Data: rows}, err
+}
+
+func (p places) mute(ctx context.Context, c *Call, who muc.Actor, id string) (Answer, error) {
+	var in struct {
+		Usernames []string `json:"usernames"`
+		Duration  int64    `json:"mute_duration"`
+	}
+	if err := c.decodeNames(&in, &in.Usernames); err != nil {
+		return Answer{}, err
+	}
+	results, err := p.mucs.Mute(ctx, who, p.kind, id, in.Usernames, time.Duration(min(in.Duration, maxMute))*time.Millisecond)
+	if err != nil {
+		return Answer{}, err
+	}
+	rows := userRows(results)
+	for i, r := range results {
+		if r.Err == nil {
+			rows[i]["expire"] = r.Until
+		}
+	}
+	return Answer{Data: rows}, nil
+}
+
+// maxMute is what a mute can last, in milliseconds; what is longer than a life is for ever.
+const maxMute = 100 * 365 * 24 * 3600 * 1000
+
+func (p places) unmute(ctx context.Context, c *Call, who muc.Actor, id string) (Answer, error) {
+	results, err := p.mucs.Unmute(ctx, who, p.kind, id, strings.Split(c.Value("members"), ","))
+	return Answer{Data: userRows(results)}, err
+}
+
+func userRows(results []muc.Result) []map[string]any {
+	rows := []map[string]any{}
+	for _, r := range results {
+		row := map[string]any{"result": r.Err == nil, "user": r.User}
+		if r.Err != nil {
+			row["reason"] = reason(r.Err)
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+func (p places) muteAll(on bool) placeHandler {
+	return func(ctx context.Context, _ *Call, who muc.Actor, id string) (Answer, error) {
+		return Answer{Action: "put", Data: map[string]bool{"mute": on}}, p.mucs.MuteAll(ctx, who, p.kind, id, on)
+	}
+}
+
+func (p places) announcement(ctx context.Context, _ *Call, who muc.Actor, id string) (Answer, error) {
+	text, err := p.mucs.Announcement(ctx, who, p.kind, id)
+	return Answer{Data: map[string]string{"announcement": text}}, err
+}
+
+func (p places) announce(ctx context.Context, c *Call, who muc.Actor, id string) (Answer, error) {
+	var in struct {
+		Announcement *string `json:"announcement"`
+	}
+	if err := c.Decode(&in); err != nil {
+		return Answer{}, err
+	}
+	if in.Announcement == nil {
+		return Answer{}, refuseBody
+	}
+	return Answer{Data: map[string]any{"id": id, "result": true}}, p.mucs.SetAnnouncement(ctx, who, p.kind, id, *in.Announcement)
+}
+
+// elsewhere are the refusals about groups, rooms and threads whose text does not depend on the path.
+var elsewhere = map[errcode.Code]refusal{
+	errcode.PermissionDenied:            {status: http.StatusForbidden, slug: "forbidden_op", code: 60002},
+	errcode.GroupNotJoined:              {status: http.StatusNotFound, slug: "forbidden_op", code: 60003},
+	errcode.GroupAlreadyJoined:          {status: http.StatusForbidden, slug: "forbidden_op"},
+	errcode.GroupMembersLimit:           {status: http.StatusForbidden, slug: "forbidden_op"},
+	errcode.GroupDisabled:               {status: http.StatusForbidden, slug: "forbidden_op"},
+	errcode.GroupMemberAttributesFailed: {status: http.StatusBadRequest, slug: "MetadataException", code: 60005},
+	errcode.ChatroomNotJoined:           {status: http.StatusBadRequest, slug: "forbidden_op", code: 60011},
+	errcode.GroupMembersFull:            {status: http.StatusForbidden, slug: "forbidden_op", description: "group member list is full!"},
+	errcode.ChatroomMembersFull:         {status: http.StatusForbidden, slug: "forbidden_op", description: "group member list is full!"},
+	errcode.ServiceNotEnabled:           {status: http.StatusForbidden, slug: "function_not_open_error", code: 60004},
+	errcode.NoPermission:                {status: http.StatusUnauthorized, slug: "MetadataException", code: 60001},
+	errcode.MaxLimit:                    {status: http.StatusForbidden, slug: "exceeded_limit", code: 40005},
+	errcode.InvalidParameter:            {status: http.StatusBadRequest, slug: "illegal_argument"},
+	errcode.RequestFailed:               {status: http.StatusBadRequest, slug: "illegal_argument"},
+	errcode.OperationUnsupported:        {status: http.StatusBadRequest, slug: "illegal_argument", code: 40009},
+	errcode.ThreadNotExist:              {status: http.StatusNotFound, slug: "group_error", code: 40011},
+	errcode.ThreadAlreadyExist:          {status: http.StatusBadRequest, slug: "group_error", code: 40002},
+	// The web client has no better text for a message that a thread should hang on.
+	errcode.MessageNotFound: {status: http.StatusNotFound, slug: "resource_not_found", description: "user session pin message not exist"},
+}
+
+// sayPlace words the refusals about groups, rooms and threads. What the web client makes of some texts depends on the path
+// (docs/protocol/sdk-rest.md §1.6.1).
+func sayPlace(c *Call, err error) error {
+	var e *errcode.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	inGroups := strings.Contains(c.route.Pattern, "chatgroups")
+	say, known := elsewhere[e.Code]
+	switch {
+	case e.Code == errcode.GroupNotJoined && inGroups:
+		say = forbidden("forbidden_op", "users are not members of this group! "+e.Message)
+	case e.Code == errcode.GroupNotExist && !inGroups:
+		say = badRequest("resource_not_found", "groupId can not be null!")
+	case e.Code == errcode.GroupNotExist, e.Code == errcode.ChatroomNotExist:
+		say = refusal{status: http.StatusNotFound, slug: "resource_not_found", description: "do not find this group: " + e.Message}
+	case !known:
+		return err
+	}
+	if say.description == "" {
+		say.description = e.Message
+	}
+	return say.because(err)
+}

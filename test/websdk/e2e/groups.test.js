@@ -1,0 +1,176 @@
+'use strict';
+
+// The life of a group, and where it is listed.
+
+const assert = require('node:assert/strict');
+const { test } = require('node:test');
+const { GROUP, Place, clientOf, clients, found } = require('../lib/places');
+const { proves } = require('../lib/parity');
+const { until } = require('../lib/wait');
+const { world } = require('../lib/world');
+
+const stoa = world();
+
+const information = (client, ids) => client.conn.getGroupInfo({ groupId: ids }).then(({ data }) => data);
+
+for (const create of ['createGroup', 'createGroupNew']) {
+  proves([create, 'getGroupInfo'], `${create} makes a group as it was asked for`, async (t) => {
+    const [alice, bob] = await clients(t, stoa, 'alice', 'bob');
+    const tablet = await clientOf(t, alice.person);
+    const { data } = await alice.conn[create]({
+      data: { groupname: 'sailors ☃', avatar: 'http://x/g.png', desc: 'who sail', members: [bob.user], public: true, approval: true, allowinvites: false, inviteNeedConfirm: false, maxusers: 300, ext: 'x' },
+    });
+    const place = new Place(GROUP, data.groupid);
+    const joined = await place.heard(bob, 'directJoined');
+    assert.deepEqual([joined.from, joined.name], [alice.user, 'sailors ☃']);
+    assert.equal((await place.heard(tablet, 'create')).from, alice.user);
+    const [group] = await information(bob, data.groupid);
+    const { id, name, description, owner, maxusers, custom, avatar, membersonly, allowinvites, affiliations_count, mute, disabled } = group;
+    assert.deepEqual(
+      { id, name, description, owner, maxusers, custom, avatar, membersonly, allowinvites, public: group.public, affiliations_count, mute, disabled },
+      { id: data.groupid, name: 'sailors ☃', description: 'who sail', owner: alice.user, maxusers: 300, custom: 'x', avatar: 'http://x/g.png', membersonly: true, allowinvites: false, public: true, affiliations_count: 2, mute: false, disabled: false },
+    );
+    assert.deepEqual(group.affiliations.map((row) => row.owner ?? row.member), [alice.user, bob.user]);
+  });
+}
+
+proves(['createGroupVNext', 'acceptGroupInvite'], 'createGroupVNext asks those whom it invites, if it is told so', async (t) => {
+  const [alice, bob, carol] = await clients(t, stoa, 'alice', 'bob', 'carol');
+  const { data } = await alice.conn.createGroupVNext({ groupName: 'asked', members: [bob.user], inviteNeedConfirm: true });
+  const place = new Place(GROUP, data.groupId);
+  const invited = await place.heard(bob, 'inviteToJoin');
+  assert.deepEqual([invited.from, invited.name], [alice.user, 'asked']);
+  const [group] = await information(alice, data.groupId);
+  assert.deepEqual([group.public, group.allowinvites, group.affiliations_count], [false, true, 1]);
+  await place.ask(bob, 'acceptGroupInvite', { invitee: bob.user });
+  assert.equal((await place.heard(alice, 'acceptInvite')).from, bob.user);
+  assert.equal((await information(bob, data.groupId))[0].affiliations_count, 2);
+
+  const plain = await alice.conn.createGroupVNext({ groupName: 'not asked', members: [carol.user] });
+  assert.equal((await new Place(GROUP, plain.data.groupId).heard(carol, 'directJoined')).name, 'not asked');
+});
+
+proves('getGroupInfo', 'getGroupInfo tells of several groups, and of none that there is not', async (t) => {
+  const [alice, bob] = await clients(t, stoa, 'alice', 'bob');
+  const first = await found(GROUP, stoa.rest, [alice, bob]);
+  const second = await found(GROUP, stoa.rest, [alice]);
+  assert.deepEqual((await information(alice, [first.target, second.target])).map(({ id }) => id), [first.target, second.target]);
+  await assert.rejects(information(alice, '281474976710655'), { type: 605 });
+});
+
+proves('modifyGroup', 'modifyGroup changes what it names and tells the members', async (t) => {
+  const [alice, bob] = await clients(t, stoa, 'alice', 'bob');
+  const place = await found(GROUP, stoa.rest, [alice, bob]);
+  const { data } = await place.ask(alice, 'modifyGroup', { groupName: 'renamed', description: 'new', avatar: 'http://x/2.png', ext: 'y' });
+  assert.deepEqual([data.groupname, data.description, data.avatar, data.custom], [true, true, true, true]);
+  const { from, detail } = await place.heard(bob, 'updateInfo');
+  assert.deepEqual([from, detail.name, detail.description, detail.avatar, detail.ext], [alice.user, 'renamed', 'new', 'http://x/2.png', 'y']);
+  assert.ok(detail.lastModified > 0);
+  await place.ask(alice, 'modifyGroup', { groupName: 'only the name' });
+  const [group] = await information(bob, place.target);
+  assert.deepEqual([group.name, group.description, group.custom], ['only the name', 'new', 'y']);
+  await assert.rejects(place.ask(bob, 'modifyGroup', { groupName: 'mine' }), { type: 603 });
+});
+
+for (const change of ['changeGroupOwner', 'changeOwner']) {
+  proves(change, `${change} gives a group away`, async (t) => {
+    const [alice, bob, carol] = await clients(t, stoa, 'alice', 'bob', 'carol');
+    const stranger = await stoa.person('stranger');
+    const place = await found(GROUP, stoa.rest, [alice, bob, carol]);
+    await assert.rejects(place.ask(bob, change, { newOwner: bob.user }), { type: 603 });
+    await assert.rejects(place.ask(alice, change, { newOwner: stranger.id }), { type: 602 });
+    assert.equal((await place.ask(alice, change, { newOwner: bob.user })).data.newowner, true);
+    for (const client of [alice, bob]) assert.equal((await place.heard(client, 'changeOwner')).from, alice.user);
+    assert.equal((await information(carol, place.target))[0].owner, bob.user);
+    assert.deepEqual(await place.roles(stoa.rest), [`member ${alice.user}`, `owner ${bob.user}`, `member ${carol.user}`]);
+  });
+}
+
+for (const destroy of ['destroyGroup', 'dissolveGroup']) {
+  proves(destroy, `${destroy} ends a group`, async (t) => {
+    const [alice, bob] = await clients(t, stoa, 'alice', 'bob');
+    const place = await found(GROUP, stoa.rest, [alice, bob]);
+    await assert.rejects(place.ask(bob, destroy), { type: 603 });
+    assert.equal((await place.ask(alice, destroy)).data.success, true);
+    assert.equal((await place.heard(bob, 'destroy')).from, alice.user);
+    await assert.rejects(information(alice, place.target), { type: 605 });
+    await assert.rejects(place.say(bob, 'to nowhere'), { type: 605 });
+    assert.deepEqual((await bob.conn.getGroup()).data, []);
+  });
+}
+
+for (const list of ['getPublicGroups', 'listGroups']) {
+  proves(list, `${list} pages through the public groups`, async (t) => {
+    const [alice] = await clients(t, stoa, 'alice');
+    const open = [];
+    for (const name of ['one', 'two', 'three']) {
+      open.push((await found(GROUP, stoa.rest, [alice], { name })).target);
+      await found(GROUP, stoa.rest, [alice], { public: false });
+    }
+    const seen = [];
+    for (let cursor = ''; ; ) {
+      const page = await alice.conn[list]({ limit: 2, cursor });
+      seen.push(...page.data);
+      if (page.data.some(({ groupid }) => groupid === open[0]) || !page.cursor) break; // older ones are other tests'
+      cursor = page.cursor;
+    }
+    const mine = seen.filter(({ groupid }) => open.includes(groupid));
+    assert.deepEqual(mine.map(({ groupid, groupname }) => [groupid, groupname]), [[open[2], 'three'], [open[1], 'two'], [open[0], 'one']]);
+    assert.equal(new Set(seen.map(({ groupid }) => groupid)).size, seen.length);
+  });
+}
+
+proves(['getGroup', 'getJoinedGroups', 'getJoinedGroupsCount'], 'the groups of a user are listed in three ways, and counted', async (t) => {
+  const [alice, bob] = await clients(t, stoa, 'alice', 'bob');
+  const places = [await found(GROUP, stoa.rest, [alice, bob]), await found(GROUP, stoa.rest, [bob]), await found(GROUP, stoa.rest, [alice, bob])];
+  await stoa.rest.admin('POST', `/chatgroups/${places[2].target}/admin`, { newadmin: bob.user });
+  const newest = places.map(({ target }) => target).reverse();
+  const ids = (rows) => rows.map((row) => row.groupid ?? row.groupId);
+  assert.deepEqual(ids((await bob.conn.getGroup()).data), newest);
+  assert.deepEqual(ids((await bob.conn.getJoinedGroups({ pageNum: 1, pageSize: 2 })).data), newest.slice(0, 2));
+  assert.deepEqual(ids((await bob.conn.getJoinedGroups({ pageNum: 2, pageSize: 2 })).data), newest.slice(2));
+  const detailed = await bob.conn.getJoinedGroups({ pageNum: 0, pageSize: 20, needAffiliations: true, needRole: true });
+  assert.deepEqual(detailed.entities.map(({ groupId, role, affiliationsCount }) => [groupId, role, affiliationsCount]),
+    [[newest[0], 'admin', 2], [newest[1], 'owner', 1], [newest[2], 'member', 2]]);
+  const roles = await bob.conn.getJoinedGroups({ pageNum: 1, pageSize: 2, needRole: true });
+  assert.deepEqual(roles.entities.map(({ groupId, role }) => [groupId, role]), [[newest[2], 'member']]);
+  assert.equal((await bob.conn.getJoinedGroupsCount()).data, 3);
+  assert.equal((await alice.conn.getJoinedGroupsCount()).data, 2);
+});
+
+proves(['blockGroupMessage', 'unblockGroupMessage'], 'a member may want no messages of a group, until unblockGroupMessage', async (t) => {
+  const [alice, bob, carol] = await clients(t, stoa, 'alice', 'bob', 'carol');
+  const place = await found(GROUP, stoa.rest, [alice, bob, carol]);
+  assert.equal((await place.ask(bob, 'blockGroupMessage')).data.result, true);
+  assert.equal((await information(bob, place.target))[0].shieldgroup, true);
+  await place.say(alice, 'shielded');
+  await carol.nextText('shielded');
+  assert.equal((await place.ask(bob, 'unblockGroupMessage')).data.result, true);
+  assert.equal((await information(bob, place.target))[0].shieldgroup, false);
+  await place.say(alice, 'heard');
+  await bob.nextText('heard');
+  assert.deepEqual(bob.texts(), ['heard']);
+});
+
+test('what there is not, and who is not in it, is refused with codes of its own', async (t) => {
+  const [alice, bob] = await clients(t, stoa, 'alice', 'bob');
+  const nobody = await stoa.stranger('nobody');
+  const place = await found(GROUP, stoa.rest, [alice], { maxusers: 3 });
+  const none = new Place(GROUP, '281474976710655');
+  for (const [method, args] of [
+    ['joinGroup', { message: '' }],
+    ['leaveGroup'],
+    ['modifyGroup', { groupName: 'x' }],
+    ['getGroupMuteList'],
+    ['fetchGroupAnnouncement'],
+    ['inviteUsersToGroup', { users: [alice.user] }],
+  ]) {
+    await assert.rejects(none.ask(bob, method, args), { type: 605 }, method);
+  }
+  await assert.rejects(place.ask(bob, 'leaveGroup'), { type: 602 });
+  await assert.rejects(place.ask(alice, 'inviteUsersToGroup', { users: [nobody.id] }), { type: 204 });
+  await assert.rejects(place.ask(alice, 'muteGroupMember', { username: bob.user, muteDuration: 1000 }), { type: 602 });
+  await stoa.rest.admin('POST', `/chatgroups/${place.target}/disable`);
+  await until(() => place.say(alice, 'closed').then(() => false, ({ type }) => type === 608), 'the group to be closed');
+  await assert.rejects(place.ask(alice, 'modifyGroup', { groupName: 'x' }), { type: 608 });
+});
