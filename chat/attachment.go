@@ -27,8 +27,8 @@ type File struct {
 	Size    int64 // bytes
 	// ThumbnailWidth and ThumbnailHeight bound the thumbnail of an image, in pixels; 0 leaves them to the server.
 	ThumbnailWidth, ThumbnailHeight int
-	// Progress is told how many bytes have left, from 0 to Size, one call after the other; it may be nil. After a failed
-	// part the number goes back.
+	// Progress is told how many bytes have left, one call after the other, on goroutines that are not the caller's; it may
+	// be nil. After a failed part the number goes back. A panic in it is recovered and reported to OnError as 31.
 	Progress func(sent, size int64)
 }
 
@@ -113,7 +113,7 @@ func (c *Client) upload(ctx context.Context, op string, to Target, file File) (*
 	case RoomChat:
 		query.Set("chat-type", "ROOM")
 	}
-	progress := newMeter(file)
+	progress := c.newMeter(file)
 	// The server tells its limit when parts are begun. One that was told before may have been raised.
 	if float64(file.Size) > partsFrom*float64(cmp.Or(limits.part, defaultPartSize)) || (limits.file > 0 && file.Size > limits.file) {
 		a, err := c.uploadParts(ctx, op, query, file, progress)
@@ -336,20 +336,24 @@ func newMultipart(field string, file File, offset, length int64, progress *meter
 
 // meter tells the application how far an upload is.
 type meter struct {
+	events *dispatcher
+	size   int64
+	tell   func(sent, size int64)
+
 	mu   sync.Mutex
 	sent int64
-	size int64
-	tell func(sent, size int64)
 }
 
-func newMeter(file File) *meter { return &meter{size: file.Size, tell: file.Progress} }
+func (c *Client) newMeter(file File) *meter {
+	return &meter{events: &c.events, size: file.Size, tell: file.Progress}
+}
 
 func (m *meter) add(n int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.sent += n
 	if m.tell != nil && n != 0 {
-		m.tell(m.sent, m.size)
+		m.events.guard("File.Progress", func() { m.tell(m.sent, m.size) }, m.events.failed)
 	}
 }
 

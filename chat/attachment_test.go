@@ -189,6 +189,19 @@ func TestALargeFileIsUploadedInParts(t *testing.T) {
 	}
 }
 
+func TestAPanicInProgressIs31(t *testing.T) {
+	f := &fileServer{t: t}
+	c, _ := uploader(t, f)
+	errs := make(chan *Error, 100)
+	c.AddEventListener("errors", Listener{OnError: func(e *Error) { errs <- e }})
+	file := NewFile("a", []byte("x"))
+	file.Progress = func(int64, int64) { panic("x") }
+	if _, err := c.Upload(t.Context(), ToUser("bob"), file); err != nil {
+		t.Fatal(err)
+	}
+	wantCode(t, <-errs, errcode.CallbackPanic)
+}
+
 func TestAPartThatFailsCancelsTheUpload(t *testing.T) {
 	f := &fileServer{t: t, failures: map[string]int{"PUT /sdk/chatfiles/part-upload/PU part 3": partAttempts}}
 	c, _ := uploader(t, f)

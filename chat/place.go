@@ -305,7 +305,7 @@ func (p place) UploadFile(ctx context.Context, file File) (SharedFile, error) {
 		Data sharedFileJSON `json:"data"`
 	}
 	_, device, _ := p.c.credentials()
-	body := newMultipart("file", file, 0, file.Size, newMeter(file), nil)
+	body := newMultipart("file", file, 0, file.Size, p.c.newMeter(file), nil)
 	if err := p.c.sendMultipart(ctx, op, http.MethodPost, url.Values{"resource": {device}}, body, &answer, p.kind, p.id, "share_files"); err != nil {
 		return SharedFile{}, err
 	}

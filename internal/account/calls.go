@@ -29,7 +29,7 @@ type CallToken struct {
 }
 
 func (a *Service) offersCalls(app *App) error {
-	if !app.Settings.RTCTokens {
+	if !a.Current(app).Settings.RTCTokens {
 		return NotOffered("tokens for calls")
 	}
 	return nil

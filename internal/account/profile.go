@@ -25,7 +25,7 @@ func NotOffered(service string) error {
 }
 
 func (a *Service) offersProfiles(app *App) error {
-	if !app.Settings.UserAttributes {
+	if !a.Current(app).Settings.UserAttributes {
 		return NotOffered("user attributes")
 	}
 	return nil
