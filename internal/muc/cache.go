@@ -222,20 +222,24 @@ func (s *Service) standing(ctx context.Context, muc, user int64) (store.Standing
 const heardMuc = 'm'
 
 // changed lets all nodes forget a row.
-func (s *Service) changed(m store.Muc) { s.say(m.ID, nil) }
+func (s *Service) changed(m store.Muc) { s.say(wordOf(m.ID)) }
 
 // moved lets all nodes forget how users stand.
 func (s *Service) moved(m store.Muc, users ...int64) {
 	if len(users) > 0 {
-		s.say(m.ID, users)
+		s.say(wordOf(m.ID, users...))
 	}
 }
 
-func (s *Service) say(muc int64, users []int64) {
+func wordOf(muc int64, users ...int64) []byte {
 	word := strconv.AppendInt([]byte{heardMuc}, muc, 10)
 	for _, user := range users {
 		word = strconv.AppendInt(append(word, ' '), user, 10)
 	}
+	return word
+}
+
+func (s *Service) say(word []byte) {
 	s.Heard(word)
 	if err := s.bus.Publish(bus.All, word); err != nil {
 		s.log.Warn("publish change", "error", err)

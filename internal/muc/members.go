@@ -308,7 +308,7 @@ func (s *Service) Apply(ctx context.Context, actor Actor, id, message string) (j
 		return false, err
 	}
 	op := Join
-	if !sc.muc.Public && !sc.stand.Invited {
+	if !sc.muc.Public {
 		op = JoinPrivate
 	}
 	if err := s.allow(sc, op); err != nil {

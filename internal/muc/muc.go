@@ -360,9 +360,9 @@ func verdictOf(m store.Muc, op Operation, who Standing, name string) error {
 	if who == Blocked {
 		return banned(m, name)
 	}
-	e := errcode.Newf(code, "%s: not allowed to the %s of this %s", Policy[op].Name, who, noun(m.Kind))
+	e := errcode.Newf(code, "who is %s of this %s may not %s", who, noun(m.Kind), Policy[op].Means)
 	if who == Stranger || who == Invited {
-		e = errcode.Newf(code, "%s: not allowed to who is not a member of this %s", Policy[op].Name, noun(m.Kind))
+		e = errcode.Newf(code, "who is not a member of this %s may not %s", noun(m.Kind), Policy[op].Means)
 	}
 	e.Op, e.Err = Policy[op].Name, ErrDenied
 	return e
