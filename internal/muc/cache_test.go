@@ -13,7 +13,7 @@ import (
 
 // slowStore counts what the message path asks, and can hold a reading up after it was taken.
 type slowStore struct {
-	store.Mucs
+	Store
 	mu    sync.Mutex
 	asked int
 	taken chan struct{} // a reading of a standing was taken; nil: nothing is held up
@@ -28,17 +28,17 @@ func (s *slowStore) count() {
 
 func (s *slowStore) Muc(ctx context.Context, app int64, name string) (store.Muc, error) {
 	s.count()
-	return s.Mucs.Muc(ctx, app, name)
+	return s.Store.Muc(ctx, app, name)
 }
 
 func (s *slowStore) MucByID(ctx context.Context, id int64) (store.Muc, error) {
 	s.count()
-	return s.Mucs.MucByID(ctx, id)
+	return s.Store.MucByID(ctx, id)
 }
 
 func (s *slowStore) Standing(ctx context.Context, muc, user int64) (store.Standing, error) {
 	s.count()
-	st, err := s.Mucs.Standing(ctx, muc, user)
+	st, err := s.Store.Standing(ctx, muc, user)
 	if s.taken != nil {
 		s.taken <- struct{}{}
 		<-s.go_
@@ -55,7 +55,7 @@ func TestWhoMaySendCostsNoQuery(t *testing.T) {
 	w := newWorld(t)
 	u := w.users("alice", "bob")
 	g := w.group(u[0], Options{Title: "g"}, u[1])
-	counted := &slowStore{Mucs: w.store}
+	counted := &slowStore{Store: w.store}
 	w.Service.store = counted
 	target, err := w.MaySend(t.Context(), w.app, u[1].User, g.Name)
 	w.must(err)
@@ -134,7 +134,7 @@ func TestALateReadingIsNotKeptAfterAChange(t *testing.T) {
 	w := newWorld(t)
 	u := w.users("alice", "bob")
 	g := w.group(u[0], Options{Title: "g"}, u[1])
-	slow := &slowStore{Mucs: w.store, taken: make(chan struct{}), go_: make(chan struct{})}
+	slow := &slowStore{Store: w.store, taken: make(chan struct{}), go_: make(chan struct{})}
 	reader := New(w.accounts, slow, w.delivery, w.bus, w.clock, w.log)
 	result := make(chan error)
 	go func() {

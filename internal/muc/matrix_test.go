@@ -111,13 +111,13 @@ var trials = map[Operation]func(f *fixture, by Actor) error{
 	ReadFiles:    permitted(ReadFiles),
 	AddFile:      permitted(AddFile),
 	RemoveFile:   permitted(RemoveFile),
-	Thread:       permitted(Thread),
+	UseThread:    permitted(UseThread),
 	ManageThread: permitted(ManageThread),
 }
 
 // reads are the operations that change nothing where they are allowed.
 var reads = map[Operation]bool{Send: true, See: true, SeePrivate: true, ReadList: true, ReadOwn: true, ReadMutes: true, ReadAllowed: true, ReadBanned: true,
-	ReadFiles: true, AddFile: true, RemoveFile: true, Thread: true, ManageThread: true}
+	ReadFiles: true, AddFile: true, RemoveFile: true, UseThread: true, ManageThread: true}
 
 func onVictim(do func(*Service, context.Context, Actor, store.MucKind, string, []string) ([]Result, error)) func(f *fixture, by Actor) error {
 	return func(f *fixture, by Actor) error {
