@@ -76,6 +76,34 @@ func TestRehearsedSends(t *testing.T) {
 	}
 }
 
+func TestRehearsedSettings(t *testing.T) {
+	server := chattest.Start(t)
+	alice := server.Login(t, "alice")
+	sent, err := alice.SendText(t.Context(), "bob", "hello")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := chat.NewFile("notes.txt", []byte("words"))
+	for code, call := range map[errcode.Code]func() error{
+		errcode.RecallTimeLimit:   func() error { return alice.Recall(t.Context(), sent, "") },
+		errcode.ServiceNotEnabled: func() error { return alice.PublishPresence(t.Context(), "here") },
+		errcode.UploadFailed: func() error {
+			_, err := alice.Upload(t.Context(), chat.ToUser("bob"), file)
+			return err
+		},
+	} {
+		t.Run(code.String(), func(t *testing.T) {
+			server.Rehearse(t, "alice", code)
+			if err := call(); !errors.Is(err, code) {
+				t.Errorf("the call ended with %v", err)
+			}
+			if err := call(); err != nil {
+				t.Errorf("the call after it: %v", err)
+			}
+		})
+	}
+}
+
 func TestRehearsedEndsOfASession(t *testing.T) {
 	server := chattest.Start(t)
 	for _, code := range []errcode.Code{errcode.LoginAnotherDevice, errcode.UserRemoved, errcode.PasswordChanged, errcode.KickedByOtherDevice} {

@@ -29,7 +29,7 @@ type CallToken struct {
 }
 
 func (a *Service) offersCalls(app *App) error {
-	if !a.Current(app).Settings.RTCTokens {
+	if !app.Settings.RTCTokens {
 		return NotOffered("tokens for calls")
 	}
 	return nil

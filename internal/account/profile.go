@@ -25,7 +25,7 @@ func NotOffered(service string) error {
 }
 
 func (a *Service) offersProfiles(app *App) error {
-	if !a.Current(app).Settings.UserAttributes {
+	if !app.Settings.UserAttributes {
 		return NotOffered("user attributes")
 	}
 	return nil

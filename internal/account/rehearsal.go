@@ -2,12 +2,16 @@ package account
 
 import "github.com/stoa-chat/stoa/errcode"
 
-// narrowings make a situation of which the rules then speak for themselves.
+// narrowings make situations of which the rules then speak for themselves.
 var narrowings = map[errcode.Code]func(*Settings){
 	errcode.MessageTooLarge: func(s *Settings) { s.MessageMaxBytes = 1 },
-	errcode.RecallTimeLimit: func(s *Settings) { s.RecallSeconds = -1 }, // what is sent just now is too old
+	errcode.RecallTimeLimit: func(s *Settings) { s.RecallSeconds = -1 },
+	errcode.UploadFailed:    func(s *Settings) { s.FileMaxBytes = 1 },
 	errcode.ServiceNotEnabled: func(s *Settings) {
-		s.Recall, s.Edit = false, false
+		for _, service := range []*bool{&s.Recall, &s.Edit, &s.Reactions, &s.Pins, &s.Reports, &s.Translation, &s.GroupReceipts, &s.History,
+			&s.ConversationList, &s.Search, &s.Presence, &s.Push, &s.UserAttributes, &s.RTCTokens, &s.GroupMemberAttributes, &s.RoomAttributes} {
+			*service = false
+		}
 	},
 }
 
@@ -21,4 +25,12 @@ func (a *Service) SettingsFor(app *App, user int64) Settings {
 		}
 	}
 	return settings
+}
+
+// AppFor returns the application with the settings that SettingsFor gives.
+func (a *Service) AppFor(app *App, user int64) *App {
+	if len(a.Rehearsals.Codes(user)) == 0 {
+		return app
+	}
+	return &App{App: app.App, Settings: a.SettingsFor(app, user)}
 }

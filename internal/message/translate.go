@@ -19,7 +19,7 @@ const (
 // Languages returns the languages that texts can be translated into. The errors are code 505 (the app does not offer
 // translation, or the server has no provider) and 1204.
 func (s *Service) Languages(ctx context.Context, app *account.App) ([]translate.Language, error) {
-	if s.Translator == nil || !s.accounts.Current(app).Settings.Translation {
+	if s.Translator == nil || !app.Settings.Translation {
 		return nil, off("translate", "translation")
 	}
 	languages, err := s.Translator.Languages(ctx)

@@ -83,7 +83,7 @@ func refuse(code errcode.Code, sentinel error, format string, args ...any) error
 }
 
 func (s *Service) offered(app *account.App) error {
-	if !s.accounts.Current(app).Settings.Presence {
+	if !app.Settings.Presence {
 		return account.NotOffered("presence")
 	}
 	return nil

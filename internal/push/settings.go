@@ -59,7 +59,7 @@ func refuse(code errcode.Code, sentinel error, format string, args ...any) error
 }
 
 func (s *Service) offered(app *account.App) error {
-	if !s.accounts.Current(app).Settings.Push {
+	if !app.Settings.Push {
 		return account.NotOffered("push")
 	}
 	return nil

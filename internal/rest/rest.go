@@ -146,6 +146,9 @@ func (a *API) run(ctx context.Context, c *Call, path []string) (answer Answer, e
 	if err := a.rehearsed(ctx, c, c.Who.User.ID); err != nil {
 		return Answer{}, err
 	}
+	if !c.Who.App {
+		c.App = a.accounts.AppFor(c.App, c.Who.User.ID)
+	}
 	answer, err = c.route.Handle(ctx, c)
 	if code, ok := errcode.CodeOf(err); ok {
 		a.rehearsals.Met(c.Who.User.ID, code)
