@@ -3,6 +3,7 @@
 const assert = require('node:assert/strict');
 const { test } = require('node:test');
 const { kicked } = require('../lib/kicked');
+const { proves } = require('../lib/parity');
 const { refused, refusedLogin } = require('../lib/refused');
 const { signedToken } = require('../lib/tokens');
 const { world } = require('../lib/world');
@@ -68,7 +69,7 @@ test('a deactivated user is thrown out with 217 and cannot return until activate
   await client.open({ user: ada.id, pwd: 'secret' });
 });
 
-test('a user registers through the SDK and signs in', async (t) => {
+proves(['registerUser', 'open'], 'a user registers through the SDK and signs in', async (t) => {
   const ada = await stoa.stranger('ada');
   const client = ada.device(t);
   await client.conn.registerUser({ username: ada.id, password: 'secret', nickname: 'Ada' });

@@ -2,6 +2,7 @@
 
 const assert = require('node:assert/strict');
 const { test } = require('node:test');
+const { proves } = require('../lib/parity');
 const { until } = require('../lib/wait');
 const { world } = require('../lib/world');
 
@@ -36,7 +37,7 @@ const accepting = { acceptContactInvite: (conn, id) => conn.acceptContactInvite(
 const declining = { declineContactInvite: (conn, id) => conn.declineContactInvite(id), declineInvitation: (conn, id) => conn.declineInvitation(id) };
 
 for (const [name, accept] of Object.entries(accepting)) {
-  test(`an invitation is accepted by ${name}`, async (t) => {
+  proves(['addContact', name, 'getContacts'], `an invitation is accepted by ${name}`, async (t) => {
     const [alice, bob] = await stoa.people('alice', 'bob');
     const from = await connect(t, alice);
     const to = await connect(t, bob);
@@ -56,7 +57,7 @@ for (const [name, accept] of Object.entries(accepting)) {
 }
 
 for (const [name, decline] of Object.entries(declining)) {
-  test(`an invitation is declined by ${name}`, async (t) => {
+  proves(['addContact', name], `an invitation is declined by ${name}`, async (t) => {
     const [alice, bob] = await stoa.people('alice', 'bob');
     const from = await connect(t, alice);
     const to = await connect(t, bob);
@@ -72,7 +73,7 @@ for (const [name, decline] of Object.entries(declining)) {
   });
 }
 
-test('deleting a contact ends it for both', async (t) => {
+proves('deleteContact', 'deleting a contact ends it for both', async (t) => {
   const [alice, bob] = await stoa.people('alice', 'bob');
   await friends(alice, bob);
   const from = await connect(t, alice);
@@ -85,7 +86,7 @@ test('deleting a contact ends it for both', async (t) => {
   assert.ok(!heard(from).some((event) => event.startsWith('onContactDeleted')), 'the device that asked is not told');
 });
 
-test('contacts are listed in three ways, with remarks', async (t) => {
+proves(['getContacts', 'getAllContacts', 'getContactsWithCursor', 'setContactRemark'], 'contacts are listed in three ways, with remarks', async (t) => {
   const [alice, bob, carol, dave] = await stoa.people('alice', 'bob', 'carol', 'dave');
   for (const other of [bob, carol, dave]) await friends(alice, other);
   const { conn } = await connect(t, alice);
@@ -125,7 +126,7 @@ for (const [add, remove, list] of [
   ['addUsersToBlacklist', 'removeUserFromBlackList', 'getBlacklist'],
   ['addToBlackList', 'removeFromBlackList', 'getBlacklist'],
 ]) {
-  test(`${add} refuses messages with 603 until ${remove}`, async (t) => {
+  proves([add, remove, list], `${add} refuses messages with 603 until ${remove}`, async (t) => {
     const [alice, bob, carol] = await stoa.people('alice', 'bob', 'carol');
     const to = await connect(t, alice);
     const from = await connect(t, bob, { delivery: true });

@@ -3,6 +3,7 @@
 const assert = require('node:assert/strict');
 const { test } = require('node:test');
 const { kicked } = require('../lib/kicked');
+const { proves } = require('../lib/parity');
 const { world } = require('../lib/world');
 
 const stoa = world();
@@ -16,7 +17,7 @@ test('the settings of the app can be read and changed', async (t) => {
   assert.deepEqual(changed, { ...data, max_devices_per_platform: 2 });
 });
 
-test('with one device for each user a login ends the one before with 206, and hands it a text', async (t) => {
+proves('setLoginInfoCustomExt', 'with one device for each user a login ends the one before with 206, and hands it a text', async (t) => {
   await stoa.rest.change(t, { multi_device: false });
   const alice = await stoa.person('alice');
   const old = await alice.connect(t, { device: 'phone' });

@@ -2,6 +2,7 @@
 
 const assert = require('node:assert/strict');
 const { test } = require('node:test');
+const { proves } = require('../lib/parity');
 const { world } = require('../lib/world');
 
 const stoa = world();
@@ -79,7 +80,7 @@ test('a device that signs in again takes the place of its old connection without
   assert.deepEqual(again.all('onError'), []);
 });
 
-test('a user finds the other devices of his own and writes to one of them', async (t) => {
+proves('getSelfIdsOnOtherPlatform', 'a user finds the other devices of his own and writes to one of them', async (t) => {
   const alice = await stoa.person('alice');
   const phone = await alice.connect(t, { device: 'phone' });
   const laptop = await alice.connect(t, { device: 'laptop' });

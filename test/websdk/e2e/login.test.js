@@ -3,12 +3,13 @@
 const assert = require('node:assert/strict');
 const { test } = require('node:test');
 const { ChatTokenBuilder } = require('agora-token');
+const { proves } = require('../lib/parity');
 const { refused } = require('../lib/refused');
 const { world } = require('../lib/world');
 
 const stoa = world();
 
-test('a password signs in, and the answer tells how long the token lives', async (t) => {
+proves(['open', 'isOpened'], 'a password signs in, and the answer tells how long the token lives', async (t) => {
   const ada = await stoa.registered('ada', 'secret');
   const client = ada.device(t);
   const answer = await client.open({ user: ada.id, pwd: 'secret' });
@@ -79,10 +80,11 @@ test('a client keeps the name of its device, and the server lists it', async (t)
   assert.deepEqual(await ada.rest.resources(ada.id), ['webim_web_kitchen']);
 });
 
-test('closing signs out without an error', async (t) => {
+proves(['close', 'isOpened'], 'closing signs out without an error', async (t) => {
   const ada = await stoa.person('ada');
   const client = await ada.connect(t);
   client.close();
   assert.equal(await client.next('onDisconnected'), undefined);
+  assert.equal(client.conn.isOpened(), false);
   await ada.rest.gone(ada.id, client.resource);
 });

@@ -2,6 +2,7 @@
 
 const assert = require('node:assert/strict');
 const { test } = require('node:test');
+const { proves } = require('../lib/parity');
 const { signedToken } = require('../lib/tokens');
 const { refused } = require('../lib/refused');
 const { world } = require('../lib/world');
@@ -36,7 +37,7 @@ test('a signed token ends as an issued one does', async (t) => {
   await client.next('onDisconnected');
 });
 
-test('a token that is renewed in time keeps the session past the end of the old one', async (t) => {
+proves('renewToken', 'a token that is renewed in time keeps the session past the end of the old one', async (t) => {
   const [alice, bob] = await stoa.people('alice', 'bob');
   const to = await bob.connect(t);
   const old = await alice.rest.inheritToken(alice.id, { ttl: 3 });
@@ -53,7 +54,7 @@ test('a token that is renewed in time keeps the session past the end of the old 
   for (const event of ['onTokenExpired', 'onReconnecting', 'onDisconnected']) assert.deepEqual(from.all(event), []);
 });
 
-test("another user's token and garbage renew nothing, and the session stays", async (t) => {
+proves('renewToken', "another user's token and garbage renew nothing, and the session stays", async (t) => {
   const [ada, eve] = await stoa.people('ada', 'eve');
   const client = await ada.connect(t);
   const foreign = await refused(client.conn.renewToken(eve.token), 'renewToken');
