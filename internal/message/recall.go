@@ -70,10 +70,19 @@ func (s *Service) recall(ctx context.Context, from Sender, meta *msync.Meta, bod
 		if err != nil {
 			return err
 		}
+		s.strip(ctx, found)
 		done(kept(r))
 		return nil
 	}
 	return store.ErrConflict
+}
+
+// strip removes what hangs on a message that is gone. It is not shown any more anyhow.
+func (s *Service) strip(ctx context.Context, found store.Found) {
+	_, unpinned := s.store.DropPin(ctx, found.Timeline, found.ID)
+	if err := errors.Join(unpinned, s.store.DropReactions(ctx, found.ID)); err != nil {
+		s.log.Warn("strip recalled message", "msg_id", found.ID, "error", err)
+	}
 }
 
 // mayRecall says whether the user may recall a message now: nil, or 603, 53 or 504.

@@ -86,14 +86,17 @@ func (c *Call) Page(first, standard, highest int) (offset, limit int, err error)
 const maxPage = 1 << 20
 
 // Cursor returns the number at which a page begins, as nextCursor wrote it; 0 is the first page.
-func (c *Call) Cursor() (int64, error) {
-	text := c.Query("cursor")
+func (c *Call) Cursor() (int64, error) { return c.cursor("cursor") }
+
+// cursor is Cursor for a parameter of another name.
+func (c *Call) cursor(name string) (int64, error) {
+	text := c.Query(name)
 	if text == "" {
 		return 0, nil
 	}
 	after, err := strconv.ParseInt(text, 36, 64)
 	if err != nil || after < 0 {
-		return 0, illegal("cursor is not one that the server gave")
+		return 0, illegal("%s is not one that the server gave", name)
 	}
 	return after, nil
 }

@@ -147,6 +147,10 @@ var wordings = []struct {
 	{file.ErrNoAccess, forbidden("forbidden_op", "chatfile no permission")},
 	{file.ErrLifetime, badRequest("illegal_argument", "")},
 	{file.ErrTooMany, badRequest("illegal_argument", "chatfile_ids size is too large")},
+	{errcode.MessageNotFound, refusal{status: http.StatusNotFound, slug: "resource_not_found", description: "user session pin message not exist"}},
+	{errcode.ReactionAlreadyAdded, badRequest("Bad Request", "the user is already operation this message")},
+	{errcode.ReactionCreating, badRequest("Bad Request", "this message is creating reaction, please try again.")},
+	{errcode.ReactionIllegal, badRequest("Bad Request", "the user operation is illegal!")},
 	{errcode.TranslationNotValid, badRequest("illegal_argument", "The target language is not valid.")},
 	{errcode.TranslationTooLong, badRequest("illegal_argument", "The input text is too long.")},
 	{errcode.TranslationFailed, refusal{status: http.StatusInternalServerError, slug: "translation_failed", description: "translte failed!", log: true}},
@@ -192,6 +196,8 @@ func refusalOf(err error) *refusal {
 	switch {
 	case errors.Is(err, errcode.MaxLimit):
 		return sayQuantity.because(err)
+	case errors.As(err, &e) && e.Code == errcode.InvalidParameter:
+		return illegal("%s", e.Message).because(err)
 	case errors.As(err, &e) && e.Code == errcode.ServiceNotEnabled:
 		say := forbidden("function_not_open_error", e.Message)
 		say.code = codeNotOpen

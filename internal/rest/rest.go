@@ -83,6 +83,8 @@ func New(services Services, c *clock.Clock, registry prometheus.Registerer, log 
 	a.add(a.pushRoutes()...)
 	a.add(a.fileRoutes()...)
 	a.add(a.translationRoutes()...)
+	a.add(a.reactionRoutes()...)
+	a.add(a.pinRoutes()...)
 	a.add(a.conversationRoutes()...)
 	a.add(a.historyRoutes()...)
 	a.add(a.groupRoutes()...)

@@ -61,7 +61,7 @@ func (l *logBook) String() string {
 
 // world is a node without sockets: two applications, in the first of which are alice and bob.
 type world struct {
-	*testing.T
+	testing.TB
 	api        *API
 	server     *httptest.Server
 	accounts   *account.Service
@@ -80,9 +80,9 @@ type world struct {
 	saved      map[string]string // tokens that answers gave
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{T: t, clock: clock.New(), registry: prometheus.NewRegistry(), log: &logBook{}, saved: map[string]string{}}
+	w := &world{TB: t, clock: clock.New(), registry: prometheus.NewRegistry(), log: &logBook{}, saved: map[string]string{}}
 	log := slog.New(slog.NewJSONHandler(w.log, nil))
 	s, err := sqlite.Open(t.Context(), t.TempDir(), log)
 	w.must(err)

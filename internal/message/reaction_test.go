@@ -1,0 +1,300 @@
+package message
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/stoa-chat/stoa/errcode"
+	"github.com/stoa-chat/stoa/internal/msync"
+	"github.com/stoa-chat/stoa/internal/store"
+)
+
+// sentText is the id of a message that alice has sent bob.
+func (w *world) sentText(words string) int64 {
+	w.Helper()
+	return w.sent(w.alice, fresh(metaTo("bob", text(words)))).ID
+}
+
+// bobs is bob on a device that the tests do not name.
+func (w *world) bobs() Sender { return Sender{App: w.app, User: w.bob} }
+
+// notices returns the data of the NOTIFY entries of a type in the conversation of alice and bob that a user is given, in
+// order.
+func (w *world) notices(kind string, reader store.User) (all []map[string]any) {
+	w.Helper()
+	line, err := w.store.FindTimeline(w.Context(), store.PairKey(w.app.ID, w.alice.User.ID, w.bob.ID))
+	w.must(err)
+	entries, err := w.store.ReadTimeline(w.Context(), line.ID, 0, 1000, 1<<30)
+	w.must(err)
+	for _, e := range entries {
+		var meta msync.Meta
+		w.must(proto.Unmarshal(e.Meta, &meta))
+		if meta.Ns != msync.Meta_NOTIFY || !e.Audience.Has(reader.ID) {
+			continue
+		}
+		var said struct {
+			Type string
+			Data json.RawMessage
+		}
+		w.must(json.Unmarshal(meta.Payload, &said))
+		if said.Type != kind {
+			continue
+		}
+		var list []map[string]any
+		if json.Unmarshal(said.Data, &list) != nil {
+			list = make([]map[string]any, 1)
+			w.must(json.Unmarshal(said.Data, &list[0]))
+		}
+		all = append(all, list...)
+	}
+	return all
+}
+
+func (w *world) denied(what string, err error, code errcode.Code) {
+	w.Helper()
+	w.refused(what, Result{Err: err}, code)
+}
+
+func TestAReactionIsToldToBothSidesEachInItsOwnWay(t *testing.T) {
+	w := newWorld(t)
+	id := w.sentText("hi")
+	_, m, err := w.messages.AddReaction(t.Context(), w.bobs(), id, "👍")
+	w.must(err)
+	if m.From != "alice" || m.To != "bob" || m.Payload.Type != "chat" {
+		t.Errorf("the message is %+v", m)
+	}
+	_, _, err = w.messages.AddReaction(t.Context(), w.alice, id, "👍")
+	w.must(err)
+	w.must(w.messages.RemoveReaction(t.Context(), w.bobs(), id, "👍"))
+	w.must(w.messages.RemoveReaction(t.Context(), w.alice, id, "👍"))
+	change := func(by, kind string, count float64, mine bool, users ...any) string {
+		return fmt.Sprint(by, kind, count, mine, append([]any{}, users...))
+	}
+	for _, test := range []struct {
+		user store.User
+		want []string
+	}{
+		{w.alice.User, []string{change("bob", "create", 1, false, "bob"), change("alice", "create", 2, true, "bob", "alice"),
+			change("bob", "delete", 1, true, "alice"), change("alice", "delete", 0, false)}},
+		{w.bob, []string{change("bob", "create", 1, true, "bob"), change("alice", "create", 2, true, "bob", "alice"),
+			change("bob", "delete", 1, false, "alice"), change("alice", "delete", 0, false)}},
+	} {
+		var got []string
+		for _, n := range w.notices("reaction", test.user) {
+			if n["from"] != "alice" || n["to"] != "bob" || n["channel_type"] != "chat" || n["messageId"] != fmt.Sprint(id) || n["ts"] == 0.0 {
+				t.Errorf("notice %v", n)
+			}
+			r := n["reactions"].([]any)[0].(map[string]any)
+			op := r["op"].([]any)[0].(map[string]any)
+			got = append(got, change(op["operator"].(string), op["reactionType"].(string), r["count"].(float64), r["isAddedBySelf"].(bool), r["userList"].([]any)...))
+		}
+		if diff := cmp.Diff(test.want, got); diff != "" {
+			t.Errorf("%s is told: %s", test.user.Name, diff)
+		}
+	}
+}
+
+func TestTheLastNoticeOfAReactionTellsHowItIs(t *testing.T) {
+	w := newWorld(t)
+	id := w.sentText("hi")
+	var wg sync.WaitGroup
+	for _, by := range []Sender{w.alice, w.bobs()} {
+		wg.Go(func() {
+			for range 10 {
+				if _, _, err := w.messages.AddReaction(t.Context(), by, id, "ok"); err != nil {
+					t.Error(err)
+				}
+				if err := w.messages.RemoveReaction(t.Context(), by, id, "ok"); err != nil {
+					t.Error(err)
+				}
+			}
+			if _, _, err := w.messages.AddReaction(t.Context(), by, id, "ok"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	for _, user := range []store.User{w.alice.User, w.bob} {
+		notices := w.notices("reaction", user)
+		r := notices[len(notices)-1]["reactions"].([]any)[0].(map[string]any)
+		if r["count"] != 2.0 || r["isAddedBySelf"] != true {
+			t.Errorf("the last that %s is told is %v", user.Name, r)
+		}
+	}
+}
+
+func TestWhatCannotBeReactedTo(t *testing.T) {
+	w := newWorld(t)
+	carol := w.sender("carol")
+	id := w.sentText("hi")
+	receipt := w.send(metaTo("bob", ofType(msync.MessageBody_READ_ACK)))
+	w.must(receipt.Err)
+	body := text("")
+	body.Contents = []*msync.MessageBody_Content{{Type: msync.MessageBody_Content_COMMAND, Action: "typing"}}
+	command := w.sent(w.alice, fresh(metaTo("bob", body)))
+	add := func(by Sender, id int64, text string) error {
+		_, _, err := w.messages.AddReaction(t.Context(), by, id, text)
+		return err
+	}
+	w.denied("a message that is not there", add(w.alice, id+1, "ok"), errcode.MessageNotFound)
+	w.denied("a receipt", add(w.bobs(), receipt.ID, "ok"), errcode.MessageNotFound)
+	w.denied("a command", add(w.bobs(), command.ID, "ok"), errcode.MessageNotFound)
+	w.denied("a message between others", add(carol, id, "ok"), errcode.ReactionIllegal)
+	w.denied("no reaction", add(w.alice, id, ""), errcode.InvalidParameter)
+	w.denied("a reaction with NUL", add(w.alice, id, "a\x00"), errcode.InvalidParameter)
+	w.denied("a reaction that is no text", add(w.alice, id, "\xff"), errcode.InvalidParameter)
+	w.denied("a long reaction", add(w.alice, id, strings.Repeat("☃", 129)), errcode.MaxLimit)
+	w.must(add(w.alice, id, strings.Repeat("☃", 128)))
+	w.denied("again", add(w.alice, id, strings.Repeat("☃", 128)), errcode.ReactionAlreadyAdded)
+	w.denied("a reaction of the other", w.messages.RemoveReaction(t.Context(), w.bobs(), id, strings.Repeat("☃", 128)), errcode.ReactionIllegal)
+	w.denied("a reaction that cannot be", w.messages.RemoveReaction(t.Context(), w.bobs(), id, "\xff"), errcode.ReactionIllegal)
+	for i := range 19 {
+		w.must(add(w.alice, id, fmt.Sprint(i)))
+	}
+	w.denied("one kind more", add(w.bobs(), id, "one more"), errcode.MaxLimit)
+	w.must(add(w.bobs(), id, "7"))
+
+	w.set(`{"reactions":false}`)
+	w.denied("where reactions are off", add(w.bobs(), id, "8"), errcode.ServiceNotEnabled)
+	w.denied("removing where reactions are off", w.messages.RemoveReaction(t.Context(), w.bobs(), id, "7"), errcode.ServiceNotEnabled)
+	_, err := w.messages.ListReactions(t.Context(), w.app, w.bob, "", []int64{id})
+	w.denied("listing where reactions are off", err, errcode.ServiceNotEnabled)
+}
+
+func TestHistoryShowsReactionsAsTheReaderSeesThem(t *testing.T) {
+	w := newWorld(t)
+	body := text("hi")
+	body.Meta = `{"translations":[{"code":"fr","text":"salut"}]}`
+	r := w.send(metaTo("bob", body))
+	w.must(r.Err)
+	w.sentText("without reactions")
+	_, _, err := w.messages.AddReaction(t.Context(), w.bobs(), r.ID, "ok")
+	w.must(err)
+	for _, user := range []store.User{w.alice.User, w.bob} {
+		other := map[string]string{"alice": "bob", "bob": "alice"}[user.Name]
+		page, err := w.messages.History(t.Context(), w.app, user, Place{Chat, other}, HistoryQuery{Forward: true, Limit: 10})
+		w.must(err)
+		if len(page.Messages) != 2 {
+			t.Fatalf("history has %d messages", len(page.Messages))
+		}
+		var metas []string
+		for _, m := range page.Messages {
+			var meta msync.Meta
+			var body msync.MessageBody
+			w.must(proto.Unmarshal(m, &meta))
+			w.must(proto.Unmarshal(meta.Payload, &body))
+			metas = append(metas, body.Meta)
+		}
+		mine := user.ID == w.bob.ID
+		want := []string{fmt.Sprintf(`{"reaction":[{"reaction":"ok","count":1,"userList":["bob"],"state":%v}],"translations":[{"code":"fr","text":"salut"}]}`, mine), ""}
+		if diff := cmp.Diff(want, metas); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
+
+func TestARecalledMessageHasNoReactionsAndIsNotPinned(t *testing.T) {
+	w := newWorld(t)
+	id := w.sentText("hi")
+	_, _, err := w.messages.AddReaction(t.Context(), w.bobs(), id, "ok")
+	w.must(err)
+	w.must(w.messages.PinMessage(t.Context(), w.bobs(), Place{Chat, "alice"}, id))
+	found, _, _ := w.read(id)
+	w.sent(w.alice, fresh(metaTo("bob", recallOf(id))))
+	_, _, err = w.messages.AddReaction(t.Context(), w.bobs(), id, "no")
+	w.denied("a reaction to it", err, errcode.MessageNotFound)
+	reactions, err := w.store.ListReactions(t.Context(), []int64{id}, w.bob.ID)
+	w.must(err)
+	pins, err := w.store.ListPins(t.Context(), found.Timeline, 0, 10)
+	w.must(err)
+	if len(reactions) > 0 || len(pins) > 0 {
+		t.Errorf("it has reactions %v and pins %v", reactions, pins)
+	}
+}
+
+func TestAPinIsToldAndListed(t *testing.T) {
+	w := newWorld(t)
+	first, second := w.sentText("first"), w.sentText("second")
+	here, there := Place{Chat, "bob"}, Place{Chat, "Alice"}
+	w.must(w.messages.PinMessage(t.Context(), w.alice, here, first))
+	w.must(w.messages.PinMessage(t.Context(), w.bobs(), there, second))
+	w.must(w.messages.PinMessage(t.Context(), w.bobs(), there, second)) // as it is
+	list, next, err := w.messages.PinnedMessages(t.Context(), w.app, w.bob, there, 0, 1)
+	w.must(err)
+	rest, end, err := w.messages.PinnedMessages(t.Context(), w.app, w.bob, there, next, 1)
+	w.must(err)
+	var got []string
+	for _, p := range append(list, rest...) {
+		got = append(got, p.By.Name+" "+p.Message.Payload.Bodies[0]["msg"].(string))
+	}
+	if diff := cmp.Diff([]string{"bob second", "alice first"}, got); diff != "" || end != 0 {
+		t.Errorf("pins %s, then %d", diff, end)
+	}
+	w.must(w.messages.UnpinMessage(t.Context(), w.bobs(), there, first))
+	w.denied("unpinned again", w.messages.UnpinMessage(t.Context(), w.bobs(), there, first), errcode.MessageNotFound)
+
+	got = nil
+	for _, n := range w.notices("conv", w.alice.User) {
+		got = append(got, fmt.Sprint(n["op"], " ", n["id"], " ", n["type"], " ", n["from"], " ", n["res"], " ", n["ext"]))
+	}
+	want := []string{fmt.Sprint("pin bob chat alice webim_web_1 ", first), fmt.Sprint("pin alice chat bob  ", second), fmt.Sprint("pin_delete alice chat bob  ", first)}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestWhatCannotBePinned(t *testing.T) {
+	w := newWorld(t)
+	w.sender("carol")
+	here := Place{Chat, "bob"}
+	id := w.sentText("hi")
+	pin := func(p Place, id int64) error { return w.messages.PinMessage(t.Context(), w.alice, p, id) }
+	w.denied("a message that is not there", pin(here, id+1), errcode.MessageNotFound)
+	w.denied("a message of another conversation", pin(Place{Chat, "carol"}, id), errcode.MessageNotFound)
+	w.denied("in a conversation with nobody", pin(Place{Chat, "nobody"}, id), errcode.UserNotFound)
+	w.denied("in a group that is not there", pin(Place{Group, "1"}, id), errcode.GroupNotExist)
+	for i := range maxPins {
+		w.must(pin(here, w.sentText(fmt.Sprint(i))))
+	}
+	w.denied("one too many", pin(here, id), errcode.MaxLimit)
+	if list, _, err := w.messages.PinnedMessages(t.Context(), w.app, w.alice.User, Place{Chat, "carol"}, 0, 10); len(list) > 0 || err != nil {
+		t.Errorf("pins where nothing was said: %v, %v", list, err)
+	}
+	w.set(`{"pins":false}`)
+	w.denied("where pins are off", pin(here, id), errcode.ServiceNotEnabled)
+	_, _, err := w.messages.PinnedMessages(t.Context(), w.app, w.bob, Place{Chat, "alice"}, 0, 10)
+	w.denied("listing where pins are off", err, errcode.ServiceNotEnabled)
+}
+
+func TestAReportKeepsTheMessageAsItWas(t *testing.T) {
+	w := newWorld(t)
+	carol := w.sender("carol")
+	id := w.sentText("nasty")
+	report := func(by store.User, id int64, kind, reason string) error {
+		return w.messages.ReportMessage(t.Context(), w.app, by, id, kind, reason)
+	}
+	w.must(report(w.bob, id, "spam", "first"))
+	w.must(report(w.bob, id, "adult", "no\x00 more"))
+	w.must(report(w.alice.User, id, "", ""))
+	w.denied("a message that is not there", report(w.bob, id+1, "", ""), errcode.MessageNotFound)
+	w.denied("a message between others", report(carol.User, id, "", ""), errcode.MessageNotFound)
+	w.denied("a long type", report(w.bob, id, strings.Repeat("☃", 65), ""), errcode.MaxLimit)
+	w.denied("a long reason", report(w.bob, id, "", strings.Repeat("☃", 513)), errcode.MaxLimit)
+	list, err := w.messages.Reports(t.Context(), w.app, 0, 10)
+	w.must(err)
+	var got []string
+	for _, r := range list {
+		got = append(got, fmt.Sprint(r.Reporter.Name, " ", r.Type, " ", r.Reason, " ", r.Message.From, " ", r.Message.Payload.Bodies[0]["msg"]))
+	}
+	if diff := cmp.Diff([]string{"alice   alice nasty", "bob adult no\uFFFD more alice nasty"}, got); diff != "" {
+		t.Error(diff)
+	}
+	w.set(`{"reports":false}`)
+	w.denied("where reports are off", report(w.bob, id, "", ""), errcode.ServiceNotEnabled)
+}
