@@ -21,8 +21,8 @@ type PinnedMessage struct {
 }
 
 // PinMessage pins a message for all who are in its conversation, and tells them; every member of a group or room may.
-// One that is pinned already stays as it is. The errors are code 505, 51, 50 (too many), and those of conversations:
-// 204, 605, 602.
+// One that is pinned already stays as it is. The errors are code 505, 51, 50 (too many), 204, and of groups and
+// rooms 605, 602, 705 and 702.
 func (s *Service) PinMessage(ctx context.Context, by Sender, p Place, message int64) error {
 	m, err := s.pinnable(ctx, by, p, message)
 	if err != nil {
@@ -67,7 +67,7 @@ func (s *Service) pinnable(ctx context.Context, by Sender, p Place, message int6
 	if !s.accounts.Current(by.App).Settings.Pins {
 		return seen{}, off("pin", "pinned messages")
 	}
-	key, _, err := s.keyOf(ctx, by.App, by.User, p)
+	key, err := s.placeOfMember(ctx, by.App, by.User, p)
 	if err != nil {
 		return seen{}, err
 	}
@@ -96,12 +96,12 @@ func (s *Service) tellPin(ctx context.Context, by Sender, m seen, operation stri
 
 // PinnedMessages returns up to limit pinned messages of a conversation, the last pinned first, from the row below the
 // given one on; 0: the newest. next is the row where the next page begins; 0: there is none. The errors are code 505, 204,
-// 605 and 602.
+// and of groups and rooms 605, 602, 705 and 702.
 func (s *Service) PinnedMessages(ctx context.Context, app *account.App, user store.User, p Place, below int64, limit int) (list []PinnedMessage, next int64, err error) {
 	if !s.accounts.Current(app).Settings.Pins {
 		return nil, 0, off("pin", "pinned messages")
 	}
-	key, _, err := s.keyOf(ctx, app, user, p)
+	key, err := s.placeOfMember(ctx, app, user, p)
 	if err != nil {
 		return nil, 0, err
 	}

@@ -36,7 +36,7 @@ type ReactedMessage struct {
 }
 
 // reactable finds a message that the user may react to. The errors are code 505, 51, 1103 (a message between others, or in
-// a chatroom), and those of muc.MayRead.
+// a chatroom), and of groups 605 and 602.
 func (s *Service) reactable(ctx context.Context, app *account.App, user store.User, id int64) (seen, error) {
 	if !s.accounts.Current(app).Settings.Reactions {
 		return seen{}, off("react", "reactions")
@@ -61,7 +61,8 @@ func checkReaction(text string) error {
 
 // AddReaction adds a user's reaction to a message, and tells all who are in the conversation. It returns the reaction and
 // the message. The errors are code -3, 50
-// (too long, or one kind too many), 505, 51, 1101, 1102, 1103, and those of contact.MayWrite and of muc.MayRead.
+// (too long, or one kind too many), 505, 51, 1101, 1102, 1103, those of contact.MayWrite, and of groups 605
+// and 602.
 func (s *Service) AddReaction(ctx context.Context, by Sender, message int64, text string) (r store.Reaction, _ msync.MessageObject, err error) {
 	if err := checkReaction(text); err != nil {
 		return r, msync.MessageObject{}, err
@@ -92,7 +93,7 @@ func (s *Service) AddReaction(ctx context.Context, by Sender, message int64, tex
 }
 
 // RemoveReaction takes a user's reaction back, and tells all who are in the conversation. The errors are code 505, 51,
-// 1102, 1103 (the user has not added it), and those of muc.MayRead.
+// 1102, 1103 (the user has not added it), and of groups 605 and 602.
 func (s *Service) RemoveReaction(ctx context.Context, by Sender, message int64, text string) error {
 	m, err := s.reactable(ctx, by.App, by.User, message)
 	if err != nil {
@@ -117,13 +118,14 @@ func (s *Service) RemoveReaction(ctx context.Context, by Sender, message int64, 
 }
 
 // ListReactions returns the reactions to messages, in the order of the ids; those that the user cannot see are left out.
-// If a group is named, the user must be in it. The errors are code 505, 50 (too many messages), and those of muc.MayRead.
+// If a group is named, the user must be in it. The errors are code 505, 50 (too many messages), 605
+// and 602.
 func (s *Service) ListReactions(ctx context.Context, app *account.App, user store.User, group string, messages []int64) ([]ReactedMessage, error) {
 	if len(messages) > maxReacted {
 		return nil, errcode.Newf(errcode.MaxLimit, "there are %d messages, the limit is %d", len(messages), maxReacted)
 	}
 	if group != "" {
-		if _, _, err := s.keyOf(ctx, app, user, Place{Group, group}); err != nil {
+		if _, err := s.placeOfMember(ctx, app, user, Place{Group, group}); err != nil {
 			return nil, err
 		}
 	}
@@ -151,7 +153,7 @@ func (s *Service) ListReactions(ctx context.Context, app *account.App, user stor
 
 // ReactionUsers returns one kind of reaction to a message, and a page of up to limit users who have added it, oldest first,
 // from the row above the given one on; 0: the oldest. A reaction that nobody has added has no users. The errors are code
-// 505, 51, 1103, and those of muc.MayRead.
+// 505, 51, 1103, and of groups 605 and 602.
 func (s *Service) ReactionUsers(ctx context.Context, app *account.App, user store.User, message int64, text string, above int64, limit int) (store.Reaction, []store.Reactor, error) {
 	if _, err := s.reactable(ctx, app, user, message); err != nil {
 		return store.Reaction{}, nil, err

@@ -298,3 +298,75 @@ func TestAReportKeepsTheMessageAsItWas(t *testing.T) {
 	w.set(`{"reports":false}`)
 	w.denied("where reports are off", report(w.bob, id, "", ""), errcode.ServiceNotEnabled)
 }
+
+func TestReactionsInGroupsAreForMembers(t *testing.T) {
+	w := newWorld(t)
+	carol, dave := w.sender("carol"), w.sender("dave")
+	group := w.group(w.alice, w.bobs(), carol)
+	id := w.sent(w.alice, metaIn(group, groupText("hi"))).ID
+	_, m, err := w.messages.AddReaction(t.Context(), w.bobs(), id, "ok")
+	w.must(err)
+	if m.To != group.Name || m.Payload.Type != "groupchat" {
+		t.Errorf("the message is %+v", m)
+	}
+	_, _, err = w.messages.AddReaction(t.Context(), dave, id, "ok")
+	w.denied("a stranger's reaction", err, errcode.GroupNotJoined)
+	_, err = w.messages.ListReactions(t.Context(), w.app, dave.User, group.Name, []int64{id})
+	w.denied("a stranger's look at the group", err, errcode.GroupNotJoined)
+	list, err := w.messages.ListReactions(t.Context(), w.app, dave.User, "", []int64{id})
+	if len(list) > 0 || err != nil {
+		t.Errorf("a stranger sees %v, %v", list, err)
+	}
+	_, err = w.messages.ListReactions(t.Context(), w.app, carol.User, "1", []int64{id})
+	w.denied("a group that is not there", err, errcode.GroupNotExist)
+	list, err = w.messages.ListReactions(t.Context(), w.app, carol.User, group.Name, []int64{id})
+	w.must(err)
+	if len(list) != 1 || len(list[0].Reactions) != 1 || list[0].Reactions[0].Mine {
+		t.Errorf("a member sees %v", list)
+	}
+	line, err := w.store.FindTimeline(t.Context(), store.MucKey(w.app.ID, group.ID))
+	w.must(err)
+	entries, err := w.store.ReadTimeline(t.Context(), line.ID, 0, 100, 1<<20)
+	w.must(err)
+	last, before := entries[len(entries)-1].Audience, entries[len(entries)-2].Audience
+	if diff := cmp.Diff([]store.Audience{{Users: []int64{w.bob.ID}}, {Users: []int64{w.bob.ID}, Except: true}}, []store.Audience{before, last}); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestPinsInGroupsAndRoomsAreForMembers(t *testing.T) {
+	w := newWorld(t)
+	carol, dave := w.sender("carol"), w.sender("dave")
+	for _, test := range []struct {
+		place   store.Muc
+		kind    ChatType
+		foreign errcode.Code
+		missing errcode.Code
+	}{
+		{w.group(w.alice, w.bobs(), carol), Group, errcode.GroupNotJoined, errcode.GroupNotExist},
+		{w.room(w.alice, w.bobs(), carol), Room, errcode.ChatroomNotJoined, errcode.ChatroomNotExist},
+	} {
+		p := Place{test.kind, test.place.Name}
+		body := groupText("hi")
+		if test.kind == Room {
+			body = roomText("hi")
+		}
+		id := w.sent(w.alice, metaIn(test.place, body)).ID
+		w.denied("a stranger's pin", w.messages.PinMessage(t.Context(), dave, p, id), test.foreign)
+		w.denied("a pin nowhere", w.messages.PinMessage(t.Context(), carol, Place{test.kind, "1"}, id), test.missing)
+		w.must(w.messages.PinMessage(t.Context(), carol, p, id))
+		list, _, err := w.messages.PinnedMessages(t.Context(), w.app, w.bob, p, 0, 10)
+		w.must(err)
+		if len(list) != 1 || list[0].By.Name != "carol" || list[0].Message.Payload.Type != string(test.kind) {
+			t.Errorf("pins of the %s: %+v", test.kind, list)
+		}
+		_, _, err = w.messages.PinnedMessages(t.Context(), w.app, dave.User, p, 0, 10)
+		w.denied("a stranger's look", err, test.foreign)
+		w.denied("a stranger's report", w.messages.ReportMessage(t.Context(), w.app, dave.User, id, "", ""), test.foreign)
+		w.must(w.messages.ReportMessage(t.Context(), w.app, carol.User, id, "", ""))
+		w.must(w.messages.UnpinMessage(t.Context(), w.bobs(), p, id))
+	}
+	room := w.room(w.alice)
+	_, _, err := w.messages.AddReaction(t.Context(), w.alice, w.sent(w.alice, metaIn(room, roomText("hi"))).ID, "ok")
+	w.denied("a reaction in a room", err, errcode.ReactionIllegal)
+}

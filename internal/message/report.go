@@ -23,8 +23,8 @@ type ReportedMessage struct {
 }
 
 // ReportMessage complains to the app's operator about a message that the user can see. Who complains again about the same
-// message replaces the complaint. The errors are code 505, 50 (type or reason too long), 51, and for groups and rooms
-// those of muc.MayRead.
+// message replaces the complaint. The errors are code 505, 50 (type or reason too long), 51, and
+// of groups and rooms 605, 602, 705 and 702.
 func (s *Service) ReportMessage(ctx context.Context, app *account.App, user store.User, message int64, kind, reason string) error {
 	if !s.accounts.Current(app).Settings.Reports {
 		return off("report", "reports")
