@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/stoa-chat/stoa/errcode"
+	"github.com/stoa-chat/stoa/internal/delivery"
 	"github.com/stoa-chat/stoa/internal/msync"
 	"github.com/stoa-chat/stoa/internal/muc"
 	"github.com/stoa-chat/stoa/internal/store"
@@ -108,6 +110,17 @@ func (s *Service) withUser(ctx context.Context, from Sender, name string) (*conv
 }
 
 func inPlace(from Sender, place muc.Target) *conversation {
-	return &conversation{key: store.MucKey(from.App.ID, place.ID), place: place,
+	c := &conversation{key: store.MucKey(from.App.ID, place.ID), place: place,
 		to: &msync.JID{Name: place.Name, Domain: msync.PlaceDomain}}
+	if place.Kind == store.MucThread {
+		c.thread = &threadOf{Message: strconv.FormatInt(place.Message, 10), Group: place.Group.Name, Name: place.Title}
+	}
+	return c
+}
+
+// told has the group hear that there is something new in its thread.
+func (s *Service) told(from Sender, c *conversation, r delivery.Result) {
+	if r.Err == nil && c.thread != nil {
+		s.mucs.Spoke(from.App, c.place, from.User)
+	}
 }

@@ -30,6 +30,8 @@ func (s *Service) amend(ctx context.Context, from Sender, c *conversation, found
 	amend.Seq, amend.Version = found.Seq, found.Version
 	r, err = s.delivery.AppendWait(ctx, delivery.Post{Key: c.key, Sender: from.User.ID, Device: from.Device, ClientID: clientID,
 		Ref: found.Seq, Audience: found.Audience, Amend: &amend, Live: c.isRoom(), Meta: event})
+	r.Err = err
+	s.told(from, c, r)
 	return r, errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrNotFound), err
 }
 

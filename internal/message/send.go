@@ -46,7 +46,10 @@ func (s *Service) message(ctx context.Context, from Sender, meta *msync.Meta, bo
 		return nil
 	}
 	s.delivery.Append(delivery.Post{Key: to.key, Sender: from.User.ID, Device: from.Device, ClientID: meta.Id, Content: content,
-		Audience: audience, Live: to.isRoom(), Meta: stored, Done: func(r delivery.Result) { done(kept(r)) }})
+		Audience: audience, Live: to.isRoom(), Meta: stored, Done: func(r delivery.Result) {
+			s.told(from, to, r)
+			done(kept(r))
+		}})
 	return nil
 }
 

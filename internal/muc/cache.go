@@ -23,10 +23,12 @@ type Target struct {
 	Owner   store.Peer
 	Members int
 	Role    store.Role // of the user who was asked about; RoleNone for a backend
+	Message int64      // of a thread: the message that it hangs on
+	Group   store.Muc  // of a thread: the group; only MaySend, MayRead and Find tell it
 }
 
 func target(m store.Muc, st store.Standing) Target {
-	return Target{ID: m.ID, Kind: m.Kind, Name: m.Name, Title: m.Title, Owner: m.Owner, Members: m.Members, Role: st.Role}
+	return Target{ID: m.ID, Kind: m.Kind, Name: m.Name, Title: m.Title, Owner: m.Owner, Members: m.Members, Role: st.Role, Message: m.Message}
 }
 
 // MaySend says whether a user may send to the group, room or thread with that id now, in the order of
@@ -37,11 +39,14 @@ func (s *Service) MaySend(ctx context.Context, app *account.App, user store.User
 	if err != nil {
 		return Target{}, err
 	}
-	t := target(m, st)
-	if err := s.maySend(m, st, user); err != nil || m.Kind != store.MucThread {
-		return t, err
+	t, err := s.placed(ctx, m, st)
+	if err == nil {
+		err = s.maySend(m, st, user)
 	}
-	return t, s.maySendIn(ctx, m.Parent, user)
+	if err == nil && m.Kind == store.MucThread {
+		err = s.maySendIn(ctx, t.Group, user)
+	}
+	return t, err
 }
 
 func (s *Service) maySend(m store.Muc, st store.Standing, user store.User) error {
@@ -61,16 +66,35 @@ func (s *Service) maySend(m store.Muc, st store.Standing, user store.User) error
 // (ErrNotMember).
 func (s *Service) MayRead(ctx context.Context, app *account.App, user store.User, id string) (Target, error) {
 	m, st, err := s.lookUp(ctx, app, user, id)
+	if err != nil {
+		return Target{}, err
+	}
+	t, err := s.placed(ctx, m, st)
 	if err == nil && st.Role == store.RoleNone {
 		err = refuse(errcode.GroupNotJoined, ErrNotMember, "%s is not a member of this %s", user.Name, noun(m.Kind))
 	}
-	return target(m, st), err
+	return t, err
 }
 
 // Find returns the group, room or thread with that id, from the cache: code 605 (ErrNotExist).
 func (s *Service) Find(ctx context.Context, app *account.App, id string) (Target, error) {
 	m, err := s.row(ctx, app, id)
-	return target(m, store.Standing{}), err
+	if err != nil {
+		return Target{}, err
+	}
+	return s.placed(ctx, m, store.Standing{})
+}
+
+// placed makes a target, for a thread with its group.
+func (s *Service) placed(ctx context.Context, m store.Muc, st store.Standing) (t Target, err error) {
+	t = target(m, st)
+	if m.Kind == store.MucThread {
+		t.Group, err = s.numbered(ctx, m.Parent)
+	}
+	if errors.Is(err, store.ErrNotFound) { // it is being destroyed
+		err = notExist(store.MucGroup, m.Name)
+	}
+	return t, err
 }
 
 // lookUp finds a row and the user's standing without asking the store, if it can.

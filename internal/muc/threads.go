@@ -622,18 +622,12 @@ func (s *Service) messages(ctx context.Context, thread store.Muc) (count int, la
 	return counts[0], object, err
 }
 
-// maySendIn says whether a member of a thread may write now, as far as that is a matter of the group: code 605 (ErrNotExist),
-// 608 (ErrDisabled), 602 (ErrNotMember), 507 (ErrMuted) and 506 (ErrMutedAll).
-func (s *Service) maySendIn(ctx context.Context, group int64, user store.User) error {
-	m, err := s.numbered(ctx, group)
-	if errors.Is(err, store.ErrNotFound) { // it is being destroyed
-		return notExist(store.MucGroup, strconv.FormatInt(store.MucIDBase+group, 10))
-	} else if err != nil {
-		return err
-	}
-	st, err := s.standing(ctx, m.ID, user.ID)
+// maySendIn says whether a member of a thread may write now, as far as that is a matter of the group: code 608 (ErrDisabled),
+// 602 (ErrNotMember), 507 (ErrMuted) and 506 (ErrMutedAll).
+func (s *Service) maySendIn(ctx context.Context, group store.Muc, user store.User) error {
+	st, err := s.standing(ctx, group.ID, user.ID)
 	if err != nil {
 		return err
 	}
-	return s.maySend(m, st, user)
+	return s.maySend(group, st, user)
 }

@@ -289,7 +289,7 @@ func TestThreadScenarios(t *testing.T) {
 
 // aboutPlaces reports whether a route is one of groups, rooms or threads.
 func aboutPlaces(r Route) bool {
-	for _, word := range []string{"chatgroup", "chatroom", "thread"} {
+	for _, word := range []string{"{place}", "chatgroups", "chatrooms", "/thread"} {
 		if strings.Contains(r.Pattern, word) {
 			return true
 		}

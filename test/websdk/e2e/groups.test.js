@@ -80,7 +80,7 @@ for (const change of ['changeGroupOwner', 'changeOwner']) {
     await assert.rejects(place.ask(bob, change, { newOwner: bob.user }), { type: 603 });
     await assert.rejects(place.ask(alice, change, { newOwner: stranger.id }), { type: 602 });
     assert.equal((await place.ask(alice, change, { newOwner: bob.user })).data.newowner, true);
-    for (const client of [alice, bob]) assert.equal((await place.heard(client, 'changeOwner')).from, alice.user);
+    for (const client of [bob, carol]) assert.equal((await place.heard(client, 'changeOwner')).from, alice.user);
     assert.equal((await information(carol, place.target))[0].owner, bob.user);
     assert.deepEqual(await place.roles(stoa.rest), [`member ${alice.user}`, `owner ${bob.user}`, `member ${carol.user}`]);
   });

@@ -34,7 +34,7 @@ for (const [words, mute, unmute, list, isMuted] of [
     assert.deepEqual(names(muted.data), [carol.user]);
     assert.ok(muted.data[0].expire >= before + 60_000, `expires at ${muted.data[0].expire}`);
     const event = await place.heard(carol, 'muteMember');
-    assert.deepEqual([event.from, event.userId, event.muteTimestamp], [bob.user, carol.user, muted.data[0].expire]);
+    assert.deepEqual([event.from, event.userId, event.muteTimestamp], [bob.user, carol.user, { [carol.user]: muted.data[0].expire }]);
     const listed = (await place.ask(alice, list)).data;
     assert.deepEqual(listed.map(({ user, expire }) => [user, expire]), [[carol.user, muted.data[0].expire]]);
     assert.equal((await place.ask(carol, isMuted)).data, true);

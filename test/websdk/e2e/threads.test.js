@@ -55,10 +55,10 @@ proves('createChatThread', 'a message has one thread, and it takes a member and 
   await assert.rejects(create(carol), { type: 1301 });
   const [stranger] = await clients(t, stoa, 'stranger');
   await assert.rejects(create(stranger), { type: 602 });
-  await assert.rejects(create(alice, { messageId: '123456789' }), { type: 17 });
-  await assert.rejects(create(alice, { parentId: '281474976710655' }), { type: 17 });
+  await assert.rejects(create(alice, { messageId: '123456789' }), { type: 51 });
+  await assert.rejects(create(alice, { parentId: '281474976710655' }), { type: 605 });
   const { serverMsgId } = await alice.text(carol.user, 'not in the group');
-  await assert.rejects(create(alice, { messageId: serverMsgId }), { type: 17 });
+  await assert.rejects(create(alice, { messageId: serverMsgId }), { type: 51 });
   const another = await told(place, alice, [carol], 'another');
   await assert.rejects(create(alice, { messageId: another, name: 'x'.repeat(65) }), { type: 50 });
 });
