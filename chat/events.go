@@ -149,10 +149,10 @@ func (s *session) deliverPlace(meta *msync.Meta) error {
 	return nil
 }
 
-// decodeGroupEvent returns nil for operations that this SDK does not know.
+// decodeGroupEvent returns nil for operations that this SDK does not know, and for events of no group.
 func decodeGroupEvent(meta *msync.Meta, body *msync.MUCBody) (*GroupEvent, error) {
 	op, ok := operations[body.GetOperation()]
-	if !ok {
+	if !ok || body.GetMucId().GetName() == "" {
 		return nil, nil
 	}
 	e := &GroupEvent{

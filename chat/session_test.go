@@ -662,7 +662,7 @@ func TestReceiptsAndMessagesReachTheirCallbacks(t *testing.T) {
 		if up := s.sync(); up.GetKey() != 3 {
 			t.Errorf("acknowledgement is %v", up)
 		}
-		wantEvents(t, events, "text 1 bob hi", "delivered 77 bob", "read 77 bob", "conversation read bob", "text 6 alice from my other device")
+		wantEvents(t, events, "text 1 bob hi", "delivered 77 bob", "read 77 bob", "conversation read bob", "text 6 alice from my other device", "recall 77 bob")
 		if diff := cmp.Diff([]Kind{KindText, KindImage, KindText}, kinds); diff != "" {
 			t.Errorf("kinds differ (-want +got):\n%s", diff)
 		}
