@@ -23,6 +23,7 @@ import (
 	"github.com/stoa-chat/stoa/errcode"
 	"github.com/stoa-chat/stoa/internal/account"
 	"github.com/stoa-chat/stoa/internal/blob"
+	"github.com/stoa-chat/stoa/internal/blob/blobtest"
 	"github.com/stoa-chat/stoa/internal/bus"
 	"github.com/stoa-chat/stoa/internal/clock"
 	"github.com/stoa-chat/stoa/internal/delivery"
@@ -50,7 +51,7 @@ func (b *blobs) Put(ctx context.Context, key string, r io.Reader) (int64, error)
 
 // world is the service of a node with one application, in which is alice.
 type world struct {
-	*testing.T
+	testing.TB
 	*Service
 	accounts *account.Service
 	clock    *clock.Clock
@@ -60,9 +61,9 @@ type world struct {
 	alice    store.User
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{T: t, clock: clock.New(), root: filepath.Join(t.TempDir(), "files"), alice: store.User{ID: 1, Name: "alice"}}
+	w := &world{TB: t, clock: clock.New(), root: filepath.Join(t.TempDir(), "files"), alice: store.User{ID: 1, Name: "alice"}}
 	log := slog.New(slog.DiscardHandler)
 	s, err := sqlite.Open(t.Context(), t.TempDir(), log)
 	w.must(err)
@@ -442,5 +443,40 @@ func TestNamesAndTypesAreCleaned(t *testing.T) {
 		if got := cleanType(in); got != want {
 			t.Errorf("type %q: %q, want %q", in, got, want)
 		}
+	}
+}
+
+// BenchmarkFiles moves files into a folder and back.
+func BenchmarkFiles(b *testing.B) {
+	for _, size := range []int64{10 << 10, 8 << 20} {
+		w := newWorld(b)
+		upload := func() store.File {
+			u := w.begin(Options{})
+			defer u.Close(b.Context())
+			w.must(u.Write(b.Context(), blobtest.Content(1, size), "a", ""))
+			f, _, err := u.Finish(b.Context(), 0, 0)
+			w.must(err)
+			return f
+		}
+		b.Run(fmt.Sprintf("up/%dKiB", size>>10), func(b *testing.B) {
+			b.SetBytes(size)
+			b.ReportAllocs()
+			for b.Loop() {
+				upload()
+			}
+		})
+		f := upload()
+		b.Run(fmt.Sprintf("down/%dKiB", size>>10), func(b *testing.B) {
+			b.SetBytes(size)
+			b.ReportAllocs()
+			for b.Loop() {
+				c, err := w.Open(b.Context(), f)
+				w.must(err)
+				if n, err := io.Copy(io.Discard, c); err != nil || n != size {
+					b.Fatalf("read %d bytes: %v", n, err)
+				}
+				c.Close()
+			}
+		})
 	}
 }

@@ -34,7 +34,8 @@ type Call struct {
 
 func (a *API) newCall(w http.ResponseWriter, r *http.Request) *Call {
 	c := &Call{http: r, id: requestID(r), start: time.Now(), values: map[string]string{}, query: r.URL.Query(),
-		reader: http.MaxBytesReader(w, r.Body, maxBody), whole: newUpstream(w, r.Body)}
+		reader: http.MaxBytesReader(w, r.Body, maxBody),
+		whole:  &upstream{body: r.Body, control: http.NewResponseController(w), meter: meter{bytes: a.pace.bytes, time: a.pace.up}}}
 	w.Header().Set("X-Request-Id", c.id)
 	for key, values := range c.query {
 		// This is how the web client writes what is not set.

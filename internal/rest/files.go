@@ -122,7 +122,6 @@ func (a *API) putPart(ctx context.Context, c *Call) (Answer, error) {
 }
 
 func (a *API) finishParts(ctx context.Context, c *Call) (Answer, error) {
-	c.whole.unhurried()
 	f, secret, err := a.files.FinishParts(ctx, c.App, c.Who.User, c.Value("file"), c.said("restrict-access") == "true",
 		c.saidNumber("thumbnail-width"), c.saidNumber("thumbnail-height"))
 	if err != nil {

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
@@ -602,29 +603,84 @@ func TestMemoryDoesNotGrowWithTheFile(t *testing.T) {
 	}
 }
 
-// TestWhoIsSlowIsNotCutOff has a server with a limit for the time of requests that is over before the upload, the
-// download or the work between them is.
-func TestWhoIsSlowIsNotCutOff(t *testing.T) {
-	w := newWorld(t)
-	const limit = 50 * time.Millisecond
+// raw is a connection to a server whose requests have a time limit that is over before they are.
+func (w *world) raw(limit time.Duration) (net.Conn, *bufio.Reader) {
+	w.Helper()
 	server := httptest.NewUnstartedServer(w.api)
-	server.Config.ReadTimeout = limit
+	server.Config.ReadTimeout, server.Config.IdleTimeout = limit, time.Minute
 	server.Start()
-	t.Cleanup(server.Close)
-	kind, whole := form(fileField("a", "", strings.Repeat("x", 1<<20)))
+	w.Cleanup(server.Close)
 	conn, err := net.Dial("tcp", server.Listener.Addr().String())
 	w.must(err)
-	defer conn.Close()
-	fmt.Fprintf(conn, "POST /acme/demo/chatfiles HTTP/1.1\r\nHost: x\r\nAuthorization: %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s",
-		w.bearer("alice"), kind, len(whole), whole[:100])
-	time.Sleep(2 * limit) // this is what is tested: a client that pauses
+	w.Cleanup(func() { conn.Close() })
+	return conn, bufio.NewReader(conn)
+}
+
+func (w *world) answer(r *bufio.Reader) *http.Response {
+	w.Helper()
+	answer, err := http.ReadResponse(r, nil)
+	w.must(err)
+	return answer
+}
+
+// head is the head of a request of alice's.
+func (w *world) head(line string, length int, kind string) string {
+	return fmt.Sprintf("%s HTTP/1.1\r\nHost: x\r\nAuthorization: %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n", line, w.bearer("alice"), kind, length)
+}
+
+func TestWhoIsSlowIsNotCutOff(t *testing.T) {
+	w := newWorld(t)
+	w.set(`{"file_max_bytes":209715200}`)
+	const limit, size = 400 * time.Millisecond, 16 << 20 // more than the buffers between the two take
+	conn, in := w.raw(limit)
+	kind, whole := form(fileField("a", "", strings.Repeat("x", size)))
+	_, err := io.WriteString(conn, w.head("POST /acme/demo/chatfiles", len(whole), kind)+whole[:100])
+	w.must(err)
+	time.Sleep(2 * limit) // a client that pauses is what this is about
 	_, err = io.WriteString(conn, whole[100:])
 	w.must(err)
-	buffered := make([]byte, 12)
-	_, err = io.ReadFull(conn, buffered)
+	up := w.answer(in)
+	var got struct{ Entities []struct{ UUID string } }
+	w.must(json.NewDecoder(up.Body).Decode(&got))
+	_, err = io.Copy(io.Discard, up.Body)
 	w.must(err)
-	if string(buffered) != "HTTP/1.1 200" {
-		t.Errorf("the answer begins with %q", buffered)
+	if up.StatusCode != http.StatusOK {
+		t.Fatalf("upload: %d", up.StatusCode)
+	}
+	// On the same connection, which no deadline of the upload is left on.
+	time.Sleep(2 * limit)
+	_, err = io.WriteString(conn, w.head("GET /acme/demo/chatfiles/"+got.Entities[0].UUID, 0, ""))
+	w.must(err)
+	down := w.answer(in)
+	_, err = io.CopyN(io.Discard, down.Body, 100)
+	w.must(err)
+	time.Sleep(2 * limit)
+	n, err := io.Copy(io.Discard, down.Body)
+	w.must(err)
+	if down.StatusCode != http.StatusOK || n != size-100 {
+		t.Errorf("download: %d, %d bytes", down.StatusCode, n)
+	}
+}
+
+func TestWhoMakesNoProgressIsCutOff(t *testing.T) {
+	w := newWorld(t)
+	w.set(`{"file_max_bytes":209715200}`)
+	f := w.upload("alice", false, fileField("a", "", strings.Repeat("x", 32<<20)))
+	w.api.pace = pace{bytes: 1000, up: 50 * time.Millisecond, down: 50 * time.Millisecond}
+	kind, whole := form(fileField("a", "", strings.Repeat("x", 5000)))
+	conn, in := w.raw(time.Minute)
+	_, err := io.WriteString(conn, w.head("POST /acme/demo/chatfiles", len(whole), kind)+whole[:2500])
+	w.must(err)
+	if got := w.answer(in); got.StatusCode != http.StatusRequestTimeout || got.Header.Get("Content-Type") != "application/json; charset=utf-8" {
+		t.Errorf("an upload that stops: %d %v", got.StatusCode, got.Header)
+	}
+	conn, in = w.raw(time.Minute)
+	_, err = io.WriteString(conn, w.head("GET /acme/demo/chatfiles/"+f.uuid, 0, ""))
+	w.must(err)
+	answer := w.answer(in)
+	time.Sleep(300 * time.Millisecond) // nothing is read
+	if n, err := io.Copy(io.Discard, answer.Body); err == nil {
+		t.Errorf("a download that stops ended well, with %d bytes", n)
 	}
 }
 

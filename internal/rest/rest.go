@@ -49,6 +49,7 @@ type API struct {
 	clock    *clock.Clock
 	log      *slog.Logger
 	metrics  *metrics
+	pace     pace
 	routes   []Route
 	tree     *node
 
@@ -71,7 +72,7 @@ type Services struct {
 // New makes the edge and registers its metrics.
 func New(services Services, c *clock.Clock, registry prometheus.Registerer, log *slog.Logger) *API {
 	a := &API{accounts: services.Accounts, contacts: services.Contacts, presence: services.Presence, push: services.Push, files: services.Files,
-		messages: services.Messages, mucs: services.Mucs, rehearsals: services.Rehearsals, clock: c, log: log, metrics: newMetrics(registry), tree: newNode()}
+		messages: services.Messages, mucs: services.Mucs, rehearsals: services.Rehearsals, clock: c, log: log, metrics: newMetrics(registry), pace: standardPace, tree: newNode()}
 	a.add(a.discoveryRoutes()...)
 	a.add(a.tokenRoutes()...)
 	a.add(a.userRoutes()...)

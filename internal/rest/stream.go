@@ -11,13 +11,35 @@ import (
 	"time"
 )
 
-// What goes up or comes down in a stream may take as long as it likes if it makes progress: paceBytes in each paceUp or
-// paceDown. A player that has enough for now stops reading.
-const (
-	paceBytes = 256 << 10
-	paceUp    = time.Minute
-	paceDown  = 5 * time.Minute
-)
+// pace is what a stream has to keep up with: it may take as long as it likes if it makes progress.
+type pace struct {
+	bytes    int           // that have to pass
+	up, down time.Duration // in so much time of waiting for the client
+}
+
+// standardPace lets players rest that have enough for now.
+var standardPace = pace{bytes: 256 << 10, up: time.Minute, down: 5 * time.Minute}
+
+// meter measures one direction of a stream.
+type meter struct {
+	bytes int
+	time  time.Duration
+	owed  int           // bytes that have to pass
+	left  time.Duration // before so much waiting is over
+}
+
+// wait does what may have to wait for the client, with a deadline.
+func (m *meter) wait(setDeadline func(time.Time) error, do func() (int, error)) (int, error) {
+	if m.owed <= 0 {
+		m.owed, m.left = m.bytes, m.time
+	}
+	begin := time.Now()
+	_ = setDeadline(begin.Add(m.left)) // where there is none to set, as in tests, there is none to be cut off by
+	n, err := do()
+	m.owed -= n
+	m.left -= time.Since(begin)
+	return n, err
+}
 
 // maxDrained bounds how much of a form is read although it has been refused: a client hears the answer only once it has
 // sent its body.
@@ -30,39 +52,20 @@ const maxField = 64
 type upstream struct {
 	body    io.Reader
 	control *http.ResponseController
-	owed    int // bytes that have to come before the deadline
-}
-
-func newUpstream(w http.ResponseWriter, body io.Reader) *upstream {
-	return &upstream{body: body, control: http.NewResponseController(w)}
+	meter   meter
 }
 
 // Read implements io.Reader. Its errors are refusals.
 func (u *upstream) Read(p []byte) (int, error) {
-	if u.owed <= 0 {
-		u.deadline(time.Now().Add(paceUp))
-		u.owed = paceBytes
-	}
-	n, err := u.body.Read(p)
-	u.owed -= n
+	n, err := u.meter.wait(u.control.SetReadDeadline, func() (int, error) { return u.body.Read(p) })
 	switch {
-	case err == nil:
-	case errors.Is(err, io.EOF):
-		u.unhurried()
+	case err == nil, errors.Is(err, io.EOF):
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		err = refuseSlow.because(err)
 	default:
 		err = refuseForm.because(err)
 	}
 	return n, err
-}
-
-// unhurried lets the work for a request take long once its body is there. Until then the end of the time for the body
-// would be taken for the end of the client.
-func (u *upstream) unhurried() { u.deadline(time.Time{}) }
-
-func (u *upstream) deadline(t time.Time) {
-	_ = u.control.SetReadDeadline(t) // where there is none to set, as in tests, there is none to be cut off by
 }
 
 // boundary returns the boundary of a request that brings a form with files; empty: it brings none.
@@ -133,8 +136,7 @@ func number(field io.Reader) (int, error) {
 
 // stream has an answer written that writes itself, and returns its status. Errors that it writes become JSON.
 func (a *API) stream(w http.ResponseWriter, c *Call, answer Answer) int {
-	c.whole.unhurried()
-	d := &downstream{ResponseWriter: w, control: http.NewResponseController(w), status: http.StatusOK,
+	d := &downstream{ResponseWriter: w, control: http.NewResponseController(w), meter: meter{bytes: a.pace.bytes, time: a.pace.down}, status: http.StatusOK,
 		failure: func(status int) []byte {
 			return a.failure(c, &refusal{status: status, slug: "illegal_argument", description: http.StatusText(status)})
 		}}
@@ -148,7 +150,7 @@ func (a *API) stream(w http.ResponseWriter, c *Call, answer Answer) int {
 type downstream struct {
 	http.ResponseWriter
 	control *http.ResponseController
-	owed    int // bytes that have to go before the deadline
+	meter   meter
 	status  int
 	failure func(status int) []byte
 }
@@ -175,11 +177,5 @@ func (d *downstream) Write(p []byte) (int, error) {
 	if d.status >= http.StatusBadRequest {
 		return len(p), nil // the text of the error, which has been said
 	}
-	if d.owed <= 0 {
-		_ = d.control.SetWriteDeadline(time.Now().Add(paceDown)) // see upstream.deadline
-		d.owed = paceBytes
-	}
-	n, err := d.ResponseWriter.Write(p)
-	d.owed -= n
-	return n, err
+	return d.meter.wait(d.control.SetWriteDeadline, func() (int, error) { return d.ResponseWriter.Write(p) })
 }
