@@ -87,7 +87,7 @@ func TestMessages(t *testing.T) {
 		group := w.group(t, "bob", "alice")
 		alice, _ := w.login(t, "alice")
 		// A receipt for a message that is not there is refused with a reason that has no code of its own.
-		err := alice.SendRead(t.Context(), &chat.Message{ID: "1", From: "bob", Conversation: group, ChatType: chat.GroupChat, WantsReceipts: true})
+		err := alice.SendRead(t.Context(), &chat.Message{ID: "1", From: "bob", To: group, Conversation: group, ChatType: chat.GroupChat, WantsReceipts: true})
 		want(t, err, errcode.ServerUnknownError)
 	})
 	shows(t, errcode.SendInterrupted, goReturn, func(t *testing.T) {
