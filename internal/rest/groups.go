@@ -5,9 +5,11 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/stoa-chat/stoa/internal/account"
 	"github.com/stoa-chat/stoa/internal/muc"
+	"github.com/stoa-chat/stoa/internal/push"
 	"github.com/stoa-chat/stoa/internal/store"
 )
 
@@ -242,4 +244,38 @@ func (a *API) membersAttributes(ctx context.Context, c *Call, who muc.Actor, id 
 	}
 	found, err := a.mucs.MemberAttributes(ctx, who, id, in.Targets, in.Properties)
 	return Answer{Data: found}, err
+}
+
+// ignoresGroup begins the field by which old clients ask for no notifications of a group; its id follows.
+const ignoresGroup = "notification_ignore_"
+
+// ignoreGroups changes a user as old clients do: it silences the notifications of groups, or ends that.
+func (a *API) ignoreGroups(ctx context.Context, c *Call, data []byte) (Answer, error) {
+	var in struct {
+		Entities []map[string]bool `json:"entities"`
+	}
+	if err := decode(data, &in); err != nil {
+		return Answer{}, err
+	}
+	actor, err := a.actor(ctx, c)
+	if err != nil {
+		return Answer{}, err
+	}
+	device := push.Device{ID: actor.Device, Resource: c.Query("resource")}
+	for _, entity := range in.Entities {
+		for field, on := range entity {
+			id, ok := strings.CutPrefix(field, ignoresGroup)
+			if !ok {
+				return Answer{}, refuseBody
+			}
+			kind := push.TypeDefault
+			if on {
+				kind = push.TypeNone
+			}
+			if _, err := a.push.Set(ctx, c.App, actor.User, device, push.Conversation{Place: id}, push.Change{Type: &kind}); err != nil {
+				return Answer{}, err
+			}
+		}
+	}
+	return oneUser(actor.User), nil
 }

@@ -215,6 +215,14 @@ func TestGroupAndRoomScenarios(t *testing.T) {
 			{"PUT", "/acme/demo/metadata/chatroom/hall/user/carol", "carol", `{"metaData":{"k":"1"}}`, 400, `{"error_code":60011}`, ""},
 			{"PUT", "/acme/demo/metadata/chatroom/hall/user/bob", "bob", `{"metaData":{"k":"1"},"autoDelete":"LATER"}`, 400, `{"error":"illegal_argument"}`, ""},
 		},
+		"notifications of a group, as old clients silence them": {
+			{"PUT", "/acme/demo/users/bob?resource=r", "bob", `{"entities":[{"notification_ignore_club":true}]}`, 200, `{"entities":[{"username":"bob"}]}`, ""},
+			{"GET", "/acme/demo/users/bob/notification/chatgroup/club", "bob", "", 200, `{"data":{"type":"NONE"}}`, ""},
+			{"PUT", "/acme/demo/users/bob", "bob", `{"entities":[{"notification_ignore_club":false}]}`, 200, "", ""},
+			{"GET", "/acme/demo/users/bob/notification/chatgroup/club", "bob", "", 200, `{"data":{}}`, ""},
+			{"PUT", "/acme/demo/users/bob", "bob", `{"entities":[{"colour":true}]}`, 400, invalidBody, ""},
+			{"PUT", "/acme/demo/users/bob", "bob", `{"entities":[{"notification_ignore_club":"yes"}]}`, 400, invalidBody, ""},
+		},
 		"unknown places": {
 			{"POST", "/acme/demo/chatgroups/281474976710655/apply", "bob", `{"message":""}`, 404, noGroup, ""},
 			{"GET", "/acme/demo/chatrooms/281474976710655/announcement", "bob", "", 404, noRoom, ""},

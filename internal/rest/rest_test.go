@@ -259,7 +259,6 @@ func TestScenarios(t *testing.T) {
 			{"PUT", "/acme/demo/users/alice", "bob", `{"nickname":"Bob was here"}`, 401, oauth, ""},
 			{"PUT", "/acme/demo/users/alice", "alice", `{"nickname":"a\u0000b"}`, 400, `{"error":"illegal_argument"}`, ""},
 			{"PUT", "/acme/demo/users/alice", "alice", `{"token":"T","nickname":"Al","device":"D"}`, 400, description("invalid_parameter", "some of [device, token] are not valid fields"), ""},
-			{"PUT", "/acme/demo/users/alice", "alice", `{"entities":[{"notification_ignore_G1":true}]}`, 400, description("invalid_parameter", "some of [entities] are not valid fields"), ""},
 			{"PUT", "/acme/demo/users/alice", "alice", `{}`, 400, invalidBody, ""},
 			{"PUT", "/acme/demo/users/alice", "alice", `{"nickname":7}`, 400, invalidBody, ""},
 			{"PUT", "/acme/demo/users/nobody", "app", `{"nickname":"N"}`, 404, noUser, ""},

@@ -232,6 +232,9 @@ func (a *API) changeUser(ctx context.Context, c *Call) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
+	if object["entities"] != nil {
+		return a.ignoreGroups(ctx, c, data)
+	}
 	if err := onlyKeys(object, append([]string{"nickname"}, changesPush...)...); err != nil {
 		return Answer{}, err
 	}

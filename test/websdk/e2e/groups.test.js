@@ -152,6 +152,21 @@ proves(['blockGroupMessage', 'unblockGroupMessage'], 'a member may want no messa
   assert.deepEqual(bob.texts(), ['heard']);
 });
 
+for (const block of ['blockGroupMessages', 'blockGroup']) {
+  proves(block, `${block} silences the notifications of a group`, async (t) => {
+    const [alice, bob] = await clients(t, stoa, 'alice', 'bob');
+    const tablet = await clientOf(t, bob.person);
+    const place = await found(GROUP, stoa.rest, [alice, bob]);
+    assert.equal((await place.ask(bob, block)).entities[0].username, bob.user);
+    const told = await tablet.next('onMultiDeviceEvent', ({ operation }) => operation === 'setSilentModeForConversation');
+    assert.equal(told.conversationId, place.target);
+    const { data } = await bob.conn.getSilentModeForConversation({ conversationId: place.target, type: 'groupChat' });
+    assert.equal(data.type, 'NONE');
+    await place.say(alice, 'silent, but there');
+    await bob.nextText('silent, but there');
+  });
+}
+
 test('what there is not, and who is not in it, is refused with codes of its own', async (t) => {
   const [alice, bob] = await clients(t, stoa, 'alice', 'bob');
   const nobody = await stoa.stranger('nobody');
