@@ -7,10 +7,10 @@ RELEASE := CGO_ENABLED=0 $(GO) build -trimpath
 
 DIST := internal/console/dist/index.html
 
-.PHONY: help run build playground test test-fast parity bench lint proto clean FORCE
+.PHONY: help run build playground test test-fast parity bench bench-growth lint proto clean FORCE
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## Build, and run a server for development on 127.0.0.1:8080
 	bin/stoa dev
@@ -57,6 +57,9 @@ parity: bin/stoa test/websdk/node_modules/.package-lock.json ## Print which meth
 bench: ## Run the Go benchmarks of the message path
 	$(GO) test -run '^$$' -bench . -benchmem \
 		./internal/msync ./internal/token ./internal/bus ./internal/delivery ./internal/gateway ./internal/store/sqlite
+
+bench-growth: ## Measure whether a million stored messages cost more than ten thousand (STOA_TEST_POSTGRES for PostgreSQL)
+	$(GO) test ./internal/message -run '^$$' -bench Growth -benchtime 1x -timeout 30m -v
 
 lint: ## Check format, vet, staticcheck and known vulnerabilities
 	@scripts/lint.sh

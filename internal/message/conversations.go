@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/stoa-chat/stoa/errcode"
 	"github.com/stoa-chat/stoa/internal/account"
@@ -78,9 +77,9 @@ type Place struct {
 
 // spot is a place that has been found.
 type spot struct {
-	Place            // the id as it is kept
-	key   store.Key  // of its timeline
-	muc   *store.Muc // nil: a user
+	Place               // the id as it is kept
+	key   store.Key     // of its timeline
+	kind  store.MucKind // 0: a user
 }
 
 // spotOf finds a place. The errors are code 204 (ErrNoUser of account) and 605 (ErrNotExist of muc).
@@ -89,17 +88,8 @@ func (s *Service) spotOf(ctx context.Context, app *account.App, user store.User,
 		other, err := s.accounts.User(ctx, app, p.ID)
 		return spot{Place: Place{Chat, other.Name}, key: store.PairKey(app.ID, user.ID, other.ID)}, err
 	}
-	none := refuse(errcode.GroupNotExist, "conversation", muc.ErrNotExist, "there is no group or chatroom %q", p.ID)
-	if !utf8.ValidString(p.ID) || strings.ContainsRune(p.ID, 0) {
-		return spot{}, none
-	}
-	m, err := s.store.Muc(ctx, app.ID, p.ID)
-	if errors.Is(err, store.ErrNotFound) {
-		return spot{}, none
-	} else if err != nil {
-		return spot{}, err
-	}
-	return spot{Place: Place{typeOf(m.Kind), m.Name}, key: store.MucKey(app.ID, m.ID), muc: &m}, nil
+	t, err := s.mucs.Find(ctx, app, p.ID)
+	return spot{Place: Place{typeOf(t.Kind), t.Name}, key: store.MucKey(app.ID, t.ID), kind: t.Kind}, err
 }
 
 func typeOf(kind store.MucKind) ChatType {
@@ -112,21 +102,16 @@ func typeOf(kind store.MucKind) ChatType {
 // conversationAt returns the conversation of a user at a spot, with what the user may read of it: store.ErrNotFound if
 // there never was anything, code 602 (ErrNotMember of muc) if the user never was in the place. Who is in a chatroom or a
 // thread may read all of it, a member of a group what comes while being one.
-func (s *Service) conversationAt(ctx context.Context, user store.User, at spot) (store.Conversation, error) {
+func (s *Service) conversationAt(ctx context.Context, app *account.App, user store.User, at spot) (store.Conversation, error) {
 	c, err := s.store.Conversation(ctx, user.ID, at.key)
-	if at.muc == nil || err != nil && !errors.Is(err, store.ErrNotFound) {
+	if at.kind == 0 || err != nil && !errors.Is(err, store.ErrNotFound) {
 		return c, err
 	}
-	standing, failed := s.store.Standing(ctx, at.muc.ID, user.ID)
-	if failed != nil {
-		return c, failed
-	}
-	member := standing.Role != store.RoleNone
-	if at.muc.Kind != store.MucGroup {
+	if at.kind != store.MucGroup {
 		c.Start, c.Until = 0, 0
 	}
-	if !member && c.Until == 0 {
-		return c, refuse(errcode.GroupNotJoined, "conversation", muc.ErrNotMember, "%s is not in %s", user.Name, at.ID)
+	if _, refused := s.mucs.MayRead(ctx, app, user, at.ID); refused != nil && (c.Until == 0 || !errors.Is(refused, muc.ErrNotMember)) {
+		return c, refused
 	}
 	return c, err
 }
@@ -350,7 +335,7 @@ func (s *Service) existing(ctx context.Context, by Sender, p Place) (store.Conve
 		return store.Conversation{}, p, err
 	}
 	none := refuse(errcode.ConversationNotExist, "conversation", ErrNoConversation, "there is no conversation with %s", at.ID)
-	c, err := s.conversationAt(ctx, by.User, at)
+	c, err := s.conversationAt(ctx, by.App, by.User, at)
 	if errors.Is(err, store.ErrNotFound) || errors.Is(err, muc.ErrNotMember) {
 		return c, p, none
 	} else if err != nil {

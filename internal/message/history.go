@@ -129,7 +129,7 @@ func (s *Service) readable(ctx context.Context, app *account.App, user store.Use
 	if err != nil {
 		return store.Conversation{}, p, err
 	}
-	c, err := s.conversationAt(ctx, user, at)
+	c, err := s.conversationAt(ctx, app, user, at)
 	return c, at.Place, err
 }
 
