@@ -77,8 +77,8 @@ func (s *Store) LastMessages(ctx context.Context, user int64, conversations []st
 	}
 	batch := &pgx.Batch{}
 	for i, c := range conversations {
-		batch.Queue("SELECT "+entryColumns+` FROM entry WHERE timeline = $1 AND seq > $2 AND seq <= $3
-			AND ($4::integer >> content) & 1 = 1 AND NOT recalled ORDER BY seq DESC LIMIT 1`,
+		batch.Queue("SELECT "+entryColumns+` FROM entry WHERE (timeline, seq) > ($1, $2) AND (timeline, seq) <= ($1, $3)
+			AND ($4::integer >> content) & 1 = 1 AND NOT recalled ORDER BY timeline DESC, seq DESC LIMIT 1`,
 			c.ID, max(c.Start, c.Floor), c.Last(), int32(store.History)).Query(func(rows pgx.Rows) (err error) {
 			last[i], err = pgx.CollectOneRow(rows, scanEntry)
 			if errors.Is(err, pgx.ErrNoRows) {
@@ -363,9 +363,10 @@ func (s *Store) Expire(ctx context.Context, app, before, after int64) (next int6
 	// Up to each timeline's first entry that is not old, as far as one looks.
 	rows, err := s.pool.Query(ctx, `
 		SELECT t.id, (SELECT coalesce(min(seq) FILTER (WHERE time >= $4) - 1, max(seq), 0) FROM (
-			SELECT seq, time FROM entry e WHERE e.timeline = t.id AND e.seq > t.floor ORDER BY seq LIMIT $5) first)
+			SELECT seq, time FROM entry e WHERE (e.timeline, e.seq) > (t.id, t.floor) AND (e.timeline, e.seq) <= (t.id, $6)
+			ORDER BY e.timeline, e.seq LIMIT $5) first)
 		FROM (SELECT id, floor FROM timeline WHERE app = $1 AND id > $2 ORDER BY id LIMIT $3) t ORDER BY t.id`,
-		app, after, expireTimelines, before, expireEntries)
+		app, after, expireTimelines, before, expireEntries, int64(lasting))
 	if err != nil {
 		return 0, 0, wrap("find old entries", err)
 	}

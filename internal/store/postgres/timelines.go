@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -31,11 +32,15 @@ func scanEntry(row pgx.CollectableRow) (e store.Entry, err error) {
 }
 
 // ReadTimeline implements store.Timelines.
+//
+// Here and below, parts of timelines are asked for by comparing rows. The engine takes "timeline = a AND seq > b AND
+// seq < c" for a few rows, whatever the numbers are, and would read and sort them all to find the first: it keeps plans
+// that know no numbers. By rows it expects many, and goes along the index.
 func (s *Store) ReadTimeline(ctx context.Context, timeline, after int64, limit, maxBytes int) ([]store.Entry, error) {
 	rows, err := s.pool.Query(ctx, "SELECT "+entryColumns+` FROM (
-			SELECT *, sum(length(meta)) OVER (ORDER BY seq ROWS UNBOUNDED PRECEDING) - length(meta) AS before
-			FROM entry WHERE timeline = $1 AND seq > $2 ORDER BY seq LIMIT $3
-		) e WHERE before < $4 ORDER BY seq`, timeline, after, limit, max(maxBytes, 1))
+			SELECT *, sum(length(meta)) OVER (ORDER BY timeline, seq ROWS UNBOUNDED PRECEDING) - length(meta) AS before
+			FROM entry WHERE (timeline, seq) > ($1, $2) AND (timeline, seq) <= ($1, $5) ORDER BY timeline, seq LIMIT $3
+		) e WHERE before < $4 ORDER BY seq`, timeline, after, limit, max(maxBytes, 1), int64(lasting))
 	if err != nil {
 		return nil, wrap("read timeline", err)
 	}
@@ -77,10 +82,10 @@ func (s *Store) listPage(ctx context.Context, timeline int64, q store.EntryQuery
 		before = math.MaxInt64
 	}
 	query := "SELECT " + entryColumns + ` FROM entry
-		WHERE timeline = $1 AND seq > $2 AND seq < $3 AND ($4::integer >> content) & 1 = 1 AND NOT recalled
-		AND ($5::bigint = 0 OR sender = $5) ORDER BY seq`
+		WHERE (timeline, seq) > ($1, $2) AND (timeline, seq) < ($1, $3) AND ($4::integer >> content) & 1 = 1 AND NOT recalled
+		AND ($5::bigint = 0 OR sender = $5) ORDER BY timeline, seq`
 	if q.Descending {
-		query += " DESC"
+		query = strings.Replace(query, "ORDER BY timeline, seq", "ORDER BY timeline DESC, seq DESC", 1)
 	}
 	rows, err := s.pool.Query(ctx, query+" LIMIT $6", timeline, q.After, before, int32(q.Contents), q.Sender, limit)
 	if err != nil {

@@ -130,7 +130,8 @@ func (s *Store) unindexed(ctx context.Context, timelines []int64, limit int) (fo
 	}
 	batch = &pgx.Batch{}
 	for _, id := range timelines {
-		batch.Queue("SELECT "+entryColumns+" FROM entry WHERE timeline = $1 AND seq > $2 ORDER BY seq LIMIT $3", id, marks[id], limit).
+		batch.Queue("SELECT "+entryColumns+" FROM entry WHERE (timeline, seq) > ($1, $2) AND (timeline, seq) <= ($1, $4) ORDER BY timeline, seq LIMIT $3",
+			id, marks[id], limit, int64(lasting)).
 			Query(func(rows pgx.Rows) error {
 				entries, err := pgx.CollectRows(rows, scanEntry)
 				for _, e := range entries {

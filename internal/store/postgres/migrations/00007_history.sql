@@ -36,7 +36,8 @@ CREATE TABLE search (
     words    tsvector NOT NULL,
     PRIMARY KEY (timeline, seq)
 );
-CREATE INDEX search_words ON search USING gin (words);
+-- New words go into the index at once: a list of pending ones would be read by every search.
+CREATE INDEX search_words ON search USING gin (words) WITH (fastupdate = off);
 
 -- How far the entries of a timeline have been looked at for their words.
 CREATE TABLE searched (
