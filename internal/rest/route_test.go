@@ -176,6 +176,16 @@ func TestTheTable(t *testing.T) {
 		"PUT /users/{user} AppOrSelf",
 		"PUT /users/{user}/contacts/users/{friend} AppOrSelf",
 		"PUT /users/{user}/password AppToken",
+		"PUT /users/{user}/notification/user/{peer} AppOrSelf",
+		"GET /users/{user}/notification/user/{peer} AppOrSelf",
+		"PUT /users/{user}/notification/chatgroup/{group} AppOrSelf",
+		"GET /users/{user}/notification/chatgroup/{group} AppOrSelf",
+		"GET /users/{user}/notification AppOrSelf",
+		"GET /users/{user}/notification/mute/type AppOrSelf",
+		"PUT /users/{user}/notification/language AppOrSelf",
+		"GET /users/{user}/notification/language AppOrSelf",
+		"PUT /users/{user}/push/binding AppOrSelf",
+		"GET /users/{user}/push/binding AppOrSelf",
 	}
 	want = append(want, placeTable()...)
 	slices.Sort(want)
