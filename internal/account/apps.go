@@ -54,8 +54,10 @@ type Settings struct {
 	RTCTokens bool `json:"rtc_tokens"`
 	// Presence offers presence: what users publish of themselves, and news of who comes and goes.
 	Presence bool `json:"presence"`
-	// Push offers settings of notifications.
+	// Push offers settings of notifications, and notifications to those who are away.
 	Push bool `json:"push"`
+	// PushProviders bring the notifications to devices; none: there are none.
+	PushProviders []PushProvider `json:"push_providers"`
 	// Files lets users and the app's backend upload files. What has been uploaded can be read without it.
 	Files bool `json:"files"`
 	// FileMaxBytes bounds an uploaded file; above it is code 101. 1 to 209715200, which is 200 MiB.
@@ -122,6 +124,7 @@ func DefaultSettings() Settings {
 		RTCTokens:             true,
 		Presence:              true,
 		Push:                  true,
+		PushProviders:         []PushProvider{},
 		Files:                 true,
 		FileMaxBytes:          10 << 20,
 		Translation:           true,
@@ -191,6 +194,7 @@ func (s Settings) check() error {
 			wrong = append(wrong, fmt.Sprintf("allowed_origins: %q is not scheme://host[:port]", origin))
 		}
 	}
+	wrong = append(wrong, checkProviders(s.PushProviders)...)
 	if len(wrong) > 0 {
 		return &errcode.Error{Code: errcode.InvalidParameter, Op: "settings", Message: strings.Join(wrong, "; "), Err: ErrSettings}
 	}
@@ -384,6 +388,7 @@ func (a *Service) ChangeSettings(ctx context.Context, app *App, patch []byte) (S
 	}
 	changed := current.Settings
 	changed.AllowedOrigins = append([]string{}, changed.AllowedOrigins...)
+	changed.PushProviders = nil // what is there would show through the new ones
 	decoder := json.NewDecoder(bytes.NewReader(patch))
 	decoder.DisallowUnknownFields()
 	err = decoder.Decode(&changed)
@@ -397,6 +402,11 @@ func (a *Service) ChangeSettings(ctx context.Context, app *App, patch []byte) (S
 	}
 	if changed.AllowedOrigins == nil {
 		changed.AllowedOrigins = []string{}
+	}
+	if changed.PushProviders == nil {
+		changed.PushProviders = current.Settings.PushProviders
+	} else {
+		keepSecrets(changed.PushProviders, current.Settings.PushProviders)
 	}
 	if err := changed.check(); err != nil {
 		return Settings{}, err

@@ -55,9 +55,16 @@ type Result struct {
 	Err      error // store.ErrConflict and store.ErrNotFound are about what the post should amend
 }
 
+// Observer is told of the messages that this node has made durable, in the order of their ids. It must not block.
+type Observer interface {
+	Committed(message store.Found)
+}
+
 // Service is the delivery of one node.
 type Service struct {
 	Hub *Hub
+
+	observer Observer // may be nil
 
 	store store.Timelines
 	bus   bus.Bus
@@ -94,6 +101,9 @@ func New(hub *Hub, timelines store.Timelines, b bus.Bus, ids *IDs, c *clock.Cloc
 	s.done.Go(s.dispatchLoop)
 	return s
 }
+
+// Observe names who is told of messages. It is to be called before there are any.
+func (s *Service) Observe(o Observer) { s.observer = o }
 
 // NewID returns an id of the kind that messages have, for what is sent without an entry.
 func (s *Service) NewID() int64 { return s.ids.Next() }
@@ -201,6 +211,10 @@ func (s *Service) dispatch(post *Post, c commit, i int) {
 		return
 	}
 	r := c.result[i]
+	if s.observer != nil && store.History.Has(post.Content) && !post.Live {
+		s.observer.Committed(store.Found{Timeline: r.Timeline, Key: post.Key, Entry: store.Entry{Seq: r.Seq, ID: r.ID, Time: r.Time,
+			Sender: post.Sender, Device: post.Device, Content: post.Content, Audience: post.Audience, Meta: post.Meta}})
+	}
 	meta := msync.AppendMeta(make([]byte, 0, len(post.Meta)+32), r.ID, r.Time, post.Meta)
 	if post.Live {
 		s.publish(bus.Muc(post.Key.A), pushEvent(meta, post.Device, post.Audience))

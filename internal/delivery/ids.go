@@ -49,3 +49,9 @@ func (g *IDs) Last() int64 {
 	defer g.mu.Unlock()
 	return g.last + idEpoch
 }
+
+// NodeOf returns the node that has made an id.
+func NodeOf(id int64) int { return int(id >> counterBits & (1<<nodeBits - 1)) }
+
+// IDAt returns an id below all that are made in a millisecond (since 1970) and later.
+func IDAt(at int64) int64 { return max(at-idEpoch, 0)<<(nodeBits+counterBits) - 1 }

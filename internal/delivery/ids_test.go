@@ -76,3 +76,18 @@ func TestIDsOfManyGoroutinesAndNodesDiffer(t *testing.T) {
 		t.Errorf("%d of %d ids differ; the smallest is %d", n, len(all), all[0])
 	}
 }
+
+func TestIDsTellTheirNodeAndTime(t *testing.T) {
+	ids := NewIDs(1000, 0)
+	before := time.Now().UnixMilli()
+	id := ids.Next()
+	if NodeOf(id) != 1000 {
+		t.Errorf("the node of %d is %d", id, NodeOf(id))
+	}
+	if IDAt(before) >= id || IDAt(ids.Last()+1) <= id {
+		t.Errorf("%d is not between %d and %d", id, IDAt(before), IDAt(ids.Last()+1))
+	}
+	if IDAt(0) >= 1 {
+		t.Errorf("the id before all is %d", IDAt(0))
+	}
+}

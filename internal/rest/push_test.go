@@ -83,6 +83,11 @@ func TestPushScenarios(t *testing.T) {
 			{"PUT", alice, "alice", `{"notification_no_disturbing":false}`, 200, "", ""},
 			{"GET", peer + "alice", "alice", "", 200, `{"data":{"type":"ALL"}}`, ""},
 		}},
+		"secrets of providers are not shown": {steps: []step{
+			{"PUT", "/acme/demo/settings", "app", `{"push_providers":[{"name":"FCM1","type":"fcm","secret":"hush"}]}`, 200,
+				`{"data":{"push_providers":[{"name":"FCM1","type":"fcm","secret":"********"}]}}`, ""},
+			{"GET", "/acme/demo/settings", "app", "", 200, `{"data":{"push_providers":[{"name":"FCM1","type":"fcm","secret":"********"}]}}`, ""},
+		}},
 		"an app may do without push": {settings: `{"push":false}`, steps: []step{
 			{"PUT", peer + "bob", "alice", `{"type":"NONE"}`, 403, notOffered("push"), ""},
 			{"GET", peer + "bob", "alice", "", 403, notOffered("push"), ""},

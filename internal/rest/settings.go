@@ -19,7 +19,7 @@ func (a *API) settingsRoutes() []Route {
 }
 
 func (a *API) getSettings(_ context.Context, c *Call) (Answer, error) {
-	return Answer{Data: c.App.Settings}, nil
+	return Answer{Data: c.App.Settings.Shown()}, nil
 }
 
 // changeSettings changes the settings that the body names.
@@ -42,7 +42,7 @@ func (a *API) changeSettings(ctx context.Context, c *Call) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	return Answer{Data: settings}, nil
+	return Answer{Data: settings.Shown()}, nil
 }
 
 // settingsKeys returns the names of all settings.

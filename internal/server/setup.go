@@ -27,6 +27,7 @@ var devUsers = []string{"alice", "bob"}
 func (s *Server) SetUpDev(ctx context.Context) error {
 	settings := account.DefaultSettings()
 	settings.OpenRegistration = true
+	settings.PushProviders = []account.PushProvider{{Name: "log", Type: account.ProviderLog}}
 	app, err := s.accounts.CreateApp(ctx, account.NewApp{Key: DevApp, AgoraID: DevAgoraID, Certificate: DevCertificate,
 		ClientID: DevClientID, ClientSecret: DevClientSecret, Settings: settings})
 	if errors.Is(err, account.ErrAppExists) {

@@ -39,6 +39,7 @@ type Store interface {
 	Profiles
 	Presence
 	Push
+	Notifications
 	Conversations
 	Words
 	// Ping reports whether the store answers.

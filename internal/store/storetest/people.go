@@ -287,3 +287,92 @@ var pushTests = []test{
 		e.is("bind by a deleted user", e.BindPushToken(e.ctx, token(alice, "phone", "1"), 2), store.ErrNotFound)
 	}},
 }
+
+func (e *env) bind(user store.User, device string) {
+	e.Helper()
+	token := store.PushToken{App: user.App, User: user.ID, Device: device, Notifier: "fcm", Token: user.Name + device, Updated: start}
+	e.check("bind push token", e.BindPushToken(e.ctx, token, plenty))
+}
+
+var notificationTests = []test{
+	{"a notification is taken until it is finished", func(t *testing.T, e *env) {
+		alice := e.user(e.app(), "alice")
+		of := func(seq, due int64) store.Notification {
+			return store.Notification{App: alice.App, User: alice.ID, Device: "phone", Timeline: 7, Seq: seq, Created: start, Due: due}
+		}
+		list := []store.Notification{of(1, start), of(2, start+1), of(3, start+9)}
+		e.check("put", e.PutNotifications(e.ctx, list, store.PushMark{ID: 5}))
+		e.check("put again", e.PutNotifications(e.ctx, list, store.PushMark{ID: 4}))
+		mark, err := e.PushMark(e.ctx, 0)
+		e.check("mark", err)
+		same(t, "mark", mark, 5)
+		take := func(now int64, limit int, want ...int64) []store.Notification {
+			t.Helper()
+			taken, err := e.TakeNotifications(e.ctx, now, now+5, limit)
+			e.check("take", err)
+			var seqs []int64
+			for _, n := range taken {
+				seqs = append(seqs, n.Seq)
+			}
+			same(t, "taken", seqs, want)
+			return taken
+		}
+		first := take(start+1, 1, 1)[0]
+		take(start+1, 5, 2)
+		take(start+1, 5)
+		e.check("retry", e.RetryNotification(e.ctx, first.ID, 1, start+2))
+		again := take(start+2, 5, 1)[0]
+		same(t, "taken again", []int64{again.ID, int64(again.Attempts), again.Created}, []int64{first.ID, 1, start})
+		e.check("finish", e.FinishNotification(e.ctx, first.ID))
+		e.check("finish again", e.FinishNotification(e.ctx, first.ID))
+		take(start+6, 5, 2) // nobody has said what became of it
+		e.check("delete user", e.DeleteUser(e.ctx, alice.ID))
+		take(start+hour, 5)
+		e.check("put for who is gone", e.PutNotifications(e.ctx, list, store.PushMark{ID: 6}))
+		take(start+hour, 5)
+		e.check("drop mark", e.DropPushMark(e.ctx, 0))
+		mark, err = e.PushMark(e.ctx, 0)
+		e.check("mark", err)
+		same(t, "mark", mark, 0)
+	}},
+	{"entries are found by the ids after a given one", func(t *testing.T, e *env) {
+		app := e.app()
+		alice, bob := e.user(app, "alice"), e.user(app, "bob")
+		pair, own := store.PairKey(app.ID, alice.ID, bob.ID), store.UserKey(app.ID, bob.ID)
+		e.append(store.Draft{Key: pair, ID: 10, Content: store.ContentText, Meta: []byte("a")},
+			store.Draft{Key: own, ID: 12, Meta: []byte("b")}, store.Draft{Key: pair, ID: 14, Content: store.ContentText, Meta: []byte("c")})
+		for after, want := range map[int64][]int64{0: {10, 12}, 10: {12, 14}, 11: {12, 14}, 12: {14}, 14: nil, 99: nil} {
+			found, err := e.EntriesAfter(e.ctx, after, 2)
+			e.check("entries after", err)
+			var ids []int64
+			for _, f := range found {
+				ids = append(ids, f.ID)
+				if wanted := map[int64]store.Key{10: pair, 12: own, 14: pair}[f.ID]; f.Key != wanted {
+					t.Errorf("key of %d is %v", f.ID, f.Key)
+				}
+			}
+			same(t, "ids", ids, want)
+		}
+	}},
+	{"members of a group with a token are found, unless they have blocked its messages", func(t *testing.T, e *env) {
+		app := e.app()
+		alice, bob, carol := e.user(app, "alice"), e.user(app, "bob"), e.user(app, "carol")
+		for kind, want := range map[store.MucKind][]int64{store.MucGroup: {alice.ID, bob.ID}, store.MucRoom: nil} {
+			muc := store.Muc{App: app.ID, Kind: kind, Name: string('0' + rune(kind)), Owner: peer(alice), MaxUsers: 10, Created: start}
+			muc, _, err := e.CreateMuc(e.ctx, muc, plenty, plenty)
+			e.check("create muc", err)
+			_, err = e.AddMembers(e.ctx, store.Join{Muc: muc.ID, Users: []store.Peer{peer(bob), peer(carol)}, Now: start, PerUser: plenty})
+			e.check("add members", err)
+			if kind == store.MucGroup {
+				_, err = e.SetShield(e.ctx, muc.ID, peer(carol), true)
+				e.check("set shield", err)
+			}
+			for _, user := range []store.User{alice, bob, carol} {
+				e.bind(user, "phone")
+			}
+			members, err := e.PushMembers(e.ctx, muc.ID)
+			e.check("push members", err)
+			same(t, "members", members, want)
+		}
+	}},
+}

@@ -53,6 +53,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"Profiles", profileTests},
 		{"Presence", presenceTests},
 		{"Push", pushTests},
+		{"Notifications", notificationTests},
 		{"Model", modelTests},
 	}
 	for _, group := range groups {

@@ -69,3 +69,24 @@ CREATE TABLE push_token (
     PRIMARY KEY (user_id, device)
 );
 CREATE UNIQUE INDEX push_token_once ON push_token (app, notifier, token);
+
+-- Devices that are to be told of a message, each until its provider has taken it.
+CREATE TABLE notification (
+    id       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    app      bigint NOT NULL,
+    user_id  bigint NOT NULL,
+    device   text COLLATE "C" NOT NULL,
+    timeline bigint NOT NULL,
+    seq      bigint NOT NULL,
+    created  bigint NOT NULL,
+    attempts integer NOT NULL,
+    due      bigint NOT NULL,
+    UNIQUE (user_id, device, timeline, seq)
+);
+CREATE INDEX notification_due ON notification (due);
+
+-- Up to which message id it has been looked at who is to be told of a node's messages.
+CREATE TABLE push_mark (
+    node integer PRIMARY KEY,
+    id   bigint NOT NULL
+);

@@ -69,3 +69,18 @@ CREATE TABLE push_token (
     PRIMARY KEY (user, device)
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX push_token_once ON push_token (app, notifier, token);
+
+-- Devices that are to be told of a message, each until its provider has taken it.
+CREATE TABLE notification (
+    id       INTEGER PRIMARY KEY AUTOINCREMENT,
+    app      INTEGER NOT NULL,
+    user     INTEGER NOT NULL,
+    device   TEXT NOT NULL,
+    timeline INTEGER NOT NULL,
+    seq      INTEGER NOT NULL,
+    created  INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    due      INTEGER NOT NULL,
+    UNIQUE (user, device, timeline, seq)
+);
+CREATE INDEX notification_due ON notification (due);

@@ -1,0 +1,364 @@
+package push
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/stoa-chat/stoa/internal/account"
+	"github.com/stoa-chat/stoa/internal/delivery"
+	"github.com/stoa-chat/stoa/internal/msync"
+	"github.com/stoa-chat/stoa/internal/store"
+)
+
+const (
+	queueLimit  = 8192             // messages that wait in memory; more are read from the store
+	slice       = 256              // messages that are looked at together
+	maxLate     = time.Hour        // after a stop that was longer, nobody is told of what is older
+	noteEvery   = 5 * time.Second  // the mark is written at least so often, while there are messages
+	lookEvery   = 30 * time.Second // for what nodes that have ended left behind
+	membersLife = 5 * time.Second  // that a list of members is used
+	maxMembers  = 10_000           // lists of members that are remembered
+	retryAfter  = time.Second      // when the store did not answer
+)
+
+// Committed implements delivery.Observer.
+func (s *Service) Committed(message store.Found) {
+	if app, ok := s.accounts.AppByID(message.Key.App); !ok || !notifies(app) {
+		return
+	}
+	s.mu.Lock()
+	if len(s.queue) < queueLimit && !s.behind {
+		s.queue = append(s.queue, message)
+	} else {
+		s.behind = true
+	}
+	s.mu.Unlock()
+	nudge(s.wake)
+}
+
+func notifies(app *account.App) bool { return app.Settings.Push && len(app.Settings.PushProviders) > 0 }
+
+// decideAll looks at all messages of this node, at those of before its start, and at those of nodes that have ended.
+func (s *Service) decideAll(ctx context.Context) {
+	for ctx.Err() == nil {
+		err := s.begin(ctx)
+		if err == nil {
+			break
+		}
+		s.failed(ctx, "read push mark", err)
+	}
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	for ctx.Err() == nil {
+		messages, behind := s.take()
+		if len(messages) > 0 {
+			for ctx.Err() == nil {
+				err := s.decide(ctx, messages, s.node)
+				if err == nil {
+					break
+				}
+				s.failed(ctx, "decide on notifications", err)
+			}
+			continue
+		}
+		if behind {
+			if err := s.catchUp(ctx, s.node, s.decided); err != nil {
+				s.failed(ctx, "read messages to notify of", err)
+				s.mu.Lock()
+				s.behind = true
+				s.mu.Unlock()
+			}
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case <-s.wake:
+		case <-look.C:
+			if err := s.inherit(ctx); err != nil {
+				s.failed(ctx, "take over notifications", err)
+			}
+		}
+	}
+}
+
+func (s *Service) failed(ctx context.Context, what string, err error) {
+	if ctx.Err() == nil {
+		s.log.Warn(what, "error", err)
+		pause(ctx, retryAfter)
+	}
+}
+
+// take takes messages from the queue. When it is empty it tells whether there are more in the store; from then on they
+// queue again.
+func (s *Service) take() (messages []store.Found, behind bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := min(len(s.queue), slice)
+	messages, s.queue = s.queue[:n:n], s.queue[n:]
+	if n == 0 {
+		s.queue = nil
+		behind, s.behind = s.behind, false
+	}
+	return messages, behind
+}
+
+// begin looks at what an earlier run of this node has not looked at.
+func (s *Service) begin(ctx context.Context) error {
+	mark, err := s.store.PushMark(ctx, s.node)
+	if err != nil {
+		return err
+	}
+	if mark == 0 {
+		s.decided = delivery.IDAt(s.now())
+		return s.store.PutNotifications(ctx, nil, store.PushMark{Node: s.node, ID: s.decided})
+	}
+	return s.catchUp(ctx, s.node, mark)
+}
+
+// inherit looks at what nodes that have ended have not looked at.
+func (s *Service) inherit(ctx context.Context) error {
+	marks, err := s.store.LostPushMarks(ctx, s.now())
+	for _, mark := range marks {
+		if err := s.catchUp(ctx, mark.Node, mark.ID); err != nil {
+			return err
+		}
+		if err := s.store.DropPushMark(ctx, mark.Node); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// catchUp looks at the messages of a node after a mark that are in the store.
+func (s *Service) catchUp(ctx context.Context, node int, mark int64) error {
+	mark = max(mark, delivery.IDAt(s.now()-maxLate.Milliseconds()))
+	for ctx.Err() == nil {
+		entries, err := s.store.EntriesAfter(ctx, mark, slice)
+		if err != nil || len(entries) == 0 {
+			return err
+		}
+		mark = entries[len(entries)-1].ID
+		mine := slices.DeleteFunc(entries, func(f store.Found) bool {
+			app, ok := s.accounts.AppByID(f.Key.App)
+			return !ok || !notifies(app) || delivery.NodeOf(f.ID) != node || f.Recalled || !store.History.Has(f.Content)
+		})
+		if err := s.decide(ctx, mine, node); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// candidate is a reader who may have to be told.
+type candidate struct {
+	message store.Found
+	user    int64
+	what    content
+}
+
+// decide stores who is to be told of messages of a node, and that they have been looked at.
+func (s *Service) decide(ctx context.Context, messages []store.Found, node int) error {
+	var candidates []candidate
+	users := map[int64]bool{}
+	for _, m := range messages {
+		readers, err := s.readers(ctx, m.Key)
+		if err != nil {
+			return err
+		}
+		what, err := contentOf(m.Entry)
+		if err != nil || what.silent {
+			continue // what is no message is told to nobody
+		}
+		for _, user := range readers {
+			if user != m.Sender && m.Audience.Has(user) {
+				candidates = append(candidates, candidate{m, user, what})
+				users[user] = true
+			}
+		}
+	}
+	notifications, err := s.chosen(ctx, candidates, users)
+	if err != nil {
+		return err
+	}
+	mark := store.PushMark{Node: node}
+	if len(messages) > 0 {
+		mark.ID = messages[len(messages)-1].ID
+	}
+	if node == s.node {
+		s.decided = max(s.decided, mark.ID)
+	}
+	if len(notifications) == 0 && time.Since(s.noted) < noteEvery {
+		return nil
+	}
+	if err := s.store.PutNotifications(ctx, notifications, mark); err != nil {
+		return err
+	}
+	s.noted = time.Now()
+	nudge(s.more)
+	return nil
+}
+
+// members is who of a group or thread may have to be told.
+type members struct {
+	users []int64
+	at    time.Time
+}
+
+// readers returns who reads a timeline, as far as they may have to be told.
+func (s *Service) readers(ctx context.Context, key store.Key) ([]int64, error) {
+	if key.Kind != store.KindMuc {
+		return key.Readers(), nil
+	}
+	if m, ok := s.members[key.A]; ok && time.Since(m.at) < membersLife {
+		return m.users, nil
+	}
+	users, err := s.store.PushMembers(ctx, key.A)
+	if err != nil {
+		return nil, err
+	}
+	if len(s.members) >= maxMembers {
+		clear(s.members)
+	}
+	s.members[key.A] = members{users, time.Now()}
+	return users, nil
+}
+
+// chosen returns a notification for each device that is to be told: its user is away and wants to know.
+func (s *Service) chosen(ctx context.Context, candidates []candidate, users map[int64]bool) ([]store.Notification, error) {
+	if len(candidates) == 0 {
+		return nil, nil
+	}
+	var all, away []int64
+	for user := range users {
+		all = append(all, user)
+	}
+	sessions, err := s.store.SessionsOf(ctx, all, s.now())
+	if err != nil {
+		return nil, err
+	}
+	for _, session := range sessions {
+		delete(users, session.User)
+	}
+	for user := range users {
+		away = append(away, user)
+	}
+	tokens, err := s.store.PushTokens(ctx, away)
+	if err != nil {
+		return nil, err
+	}
+	devices := map[int64][]store.PushToken{}
+	for _, t := range tokens {
+		devices[t.User] = append(devices[t.User], t)
+	}
+	var notifications []store.Notification
+	for _, c := range candidates {
+		if len(devices[c.user]) == 0 {
+			continue
+		}
+		app, ok := s.accounts.AppByID(c.message.Key.App)
+		if !ok {
+			continue
+		}
+		wanted, err := s.wants(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		for _, t := range devices[c.user] {
+			if wanted && hasProvider(app, t.Notifier) {
+				notifications = append(notifications, store.Notification{App: c.message.Key.App, User: c.user, Device: t.Device,
+					Timeline: c.message.Timeline, Seq: c.message.Seq, Created: c.message.Time, Due: s.now()})
+			}
+		}
+	}
+	return notifications, nil
+}
+
+func hasProvider(app *account.App, name string) bool {
+	return slices.ContainsFunc(app.Settings.PushProviders, func(p account.PushProvider) bool { return p.Name == name })
+}
+
+// wants tells whether a user wants to be told of a message.
+func (s *Service) wants(ctx context.Context, c candidate) (bool, error) {
+	conversation := store.PushKey{Scope: store.PushPeer, Target: strconv.FormatInt(c.message.Sender, 10)}
+	if c.message.Key.Kind == store.KindMuc {
+		conversation = store.PushKey{Scope: store.PushPlace, Target: c.what.To}
+	}
+	rows, err := s.store.PushSettings(ctx, c.user, []store.PushKey{{Scope: store.PushAll}, conversation})
+	if err != nil {
+		return false, err
+	}
+	now := s.clock.Now()
+	kind := TypeAll
+	for scope := range 2 { // that of the conversation comes last, and counts
+		for _, row := range rows {
+			if (row.Scope == store.PushAll) != (scope == 0) {
+				continue
+			}
+			if row.Type != "" {
+				kind = row.Type
+			}
+			if !c.what.forced && (row.Until > now.UnixMilli() || quiet(row.Quiet, now)) {
+				return false, nil
+			}
+		}
+	}
+	if kind != TypeAt || c.what.mentionsAll {
+		return kind != TypeNone, nil
+	}
+	user, err := s.store.UserByID(ctx, c.user)
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	return slices.Contains(c.what.mentions, user.Name), err
+}
+
+// content is what a message says to who decides on notifications, and to who words them.
+type content struct {
+	msync.MessagePayload
+	silent, forced bool
+	mentions       []string // names, folded
+	mentionsAll    bool
+}
+
+// contentOf reads a message and the keys of its extension that are about notifications (docs/protocol/admin-rest.md §17.6).
+func contentOf(e store.Entry) (content, error) {
+	object, err := msync.MessageJSON(e.ID, e.Time, e.Meta)
+	if err != nil {
+		return content{}, err
+	}
+	c := content{MessagePayload: object.Payload}
+	c.silent = valueOf(c.Ext["em_ignore_notification"]) == true
+	c.forced = valueOf(c.Ext["em_force_notification"]) == true
+	list := valueOf(c.Ext["em_at_list"])
+	names, many := list.([]any)
+	if !many {
+		names = []any{list}
+	}
+	for _, name := range names {
+		switch name, _ := name.(string); name {
+		case "":
+		case "ALL":
+			c.mentionsAll = true
+		default:
+			c.mentions = append(c.mentions, account.Fold(name))
+		}
+	}
+	return c, nil
+}
+
+// valueOf reads a value of an extension: JSON, also where it is packed into a text.
+func valueOf(v any) (value any) {
+	text, isText := v.(string)
+	raw, isRaw := v.(json.RawMessage)
+	if isText {
+		raw = json.RawMessage(text)
+	}
+	if !isText && !isRaw || json.Unmarshal(raw, &value) != nil {
+		return v
+	}
+	return value
+}

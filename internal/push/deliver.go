@@ -1,0 +1,305 @@
+package push
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/stoa-chat/stoa/internal/account"
+	"github.com/stoa-chat/stoa/internal/store"
+)
+
+const (
+	atOnce     = 16               // notifications under way
+	taken      = 64               // notifications that are taken from the store together
+	askEvery   = time.Second      // for what is due
+	again      = 2 * time.Minute  // when what was taken, and neither delivered nor given back, is due again
+	firstRetry = 2 * time.Second  // it doubles with each
+	lastRetry  = 30 * time.Minute // and becomes no longer
+	maxAge     = 24 * time.Hour   // later nobody is told any more
+	sendTime   = 20 * time.Second // for a provider to answer
+	maxTitle   = 64               // characters
+	maxBody    = 150              // characters
+)
+
+// Note is a notification as a device shows it.
+type Note struct {
+	Title, Body  string
+	Badge        int    // unread messages of the user
+	Message      string // id
+	From         string // the sender's id
+	Conversation string // the sender's id, or that of the group or thread
+	Kind         string // chat or groupchat
+}
+
+// provider is the port to a service that reaches devices. Send returns nil when the service has taken the note, an error
+// that wraps errDead when it does not know the token any more, one that wraps errRefused when it will never take the
+// note, and any other when it may be tried again.
+type provider interface {
+	Send(ctx context.Context, token string, note Note) error
+}
+
+var (
+	errDead    = errors.New("token is not known any more")
+	errRefused = errors.New("notification is refused")
+)
+
+// laterError asks to be tried again after a time.
+type laterError struct {
+	after time.Duration
+	err   error
+}
+
+func (e *laterError) Error() string { return e.err.Error() }
+func (e *laterError) Unwrap() error { return e.err }
+
+// deliverAll works off what is due.
+func (s *Service) deliverAll(ctx context.Context) {
+	for ctx.Err() == nil {
+		moved := s.clock.Moved()
+		n, err := s.deliverSome(ctx)
+		if err != nil {
+			s.failed(ctx, "deliver notifications", err)
+			continue
+		}
+		if n > 0 {
+			continue
+		}
+		timer := time.NewTimer(askEvery)
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		case <-moved:
+		case <-s.more:
+		}
+		timer.Stop()
+	}
+}
+
+func (s *Service) deliverSome(ctx context.Context) (int, error) {
+	now := s.now()
+	notifications, err := s.store.TakeNotifications(ctx, now, now+again.Milliseconds(), taken)
+	if err != nil {
+		return 0, err
+	}
+	var work sync.WaitGroup
+	room := make(chan struct{}, atOnce)
+	for _, n := range notifications {
+		room <- struct{}{}
+		work.Go(func() {
+			defer func() { <-room }()
+			if err := s.settle(ctx, n, s.deliver(ctx, n)); err != nil && ctx.Err() == nil {
+				s.log.Warn("note what became of a notification", "error", err) // it is due again
+			}
+		})
+	}
+	work.Wait()
+	return len(notifications), nil
+}
+
+// settle notes what became of an attempt.
+func (s *Service) settle(ctx context.Context, n store.Notification, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err == nil, errors.Is(err, errDead):
+		return s.store.FinishNotification(ctx, n.ID)
+	case errors.Is(err, errRefused):
+		s.log.Warn("notification refused", "user", n.User, "error", err)
+		return s.store.FinishNotification(ctx, n.ID)
+	}
+	n.Attempts++
+	wait := min(firstRetry<<min(n.Attempts-1, 16), lastRetry)
+	var later *laterError
+	if errors.As(err, &later) {
+		wait = max(wait, min(later.after, maxAge))
+	}
+	s.log.Info("notification failed", "user", n.User, "attempts", n.Attempts, "error", err)
+	return s.store.RetryNotification(ctx, n.ID, n.Attempts, s.now()+wait.Milliseconds())
+}
+
+// deliver gives a notification to its provider. It returns nil when there is nothing more to do.
+func (s *Service) deliver(ctx context.Context, n store.Notification) error {
+	if s.now()-n.Created > maxAge.Milliseconds() {
+		return nil
+	}
+	app, ok := s.accounts.AppByID(n.App)
+	if !ok || !notifies(app) {
+		return nil
+	}
+	sessions, err := s.store.SessionsOf(ctx, []int64{n.User}, s.now())
+	if err != nil || len(sessions) > 0 {
+		return err // who has come online meanwhile has the message
+	}
+	token, ok, err := s.token(ctx, n)
+	if err != nil || !ok {
+		return err
+	}
+	p, err := s.provider(app, token.Notifier)
+	if err != nil || p == nil {
+		return err
+	}
+	note, ok, err := s.note(ctx, n)
+	if err != nil || !ok {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, sendTime)
+	defer cancel()
+	err = p.Send(ctx, token.Token, note)
+	if errors.Is(err, errDead) {
+		s.log.Info("push token removed", "user", n.User, "notifier", token.Notifier, "error", err)
+		return errors.Join(err, s.store.DropPushToken(ctx, token))
+	}
+	return err
+}
+
+func (s *Service) token(ctx context.Context, n store.Notification) (store.PushToken, bool, error) {
+	tokens, err := s.store.PushTokens(ctx, []int64{n.User})
+	for _, t := range tokens {
+		if t.Device == n.Device {
+			return t, true, nil
+		}
+	}
+	return store.PushToken{}, false, err
+}
+
+// provider returns the provider of that name; nil if the app has it no more.
+func (s *Service) provider(app *account.App, name string) (provider, error) {
+	s.provideMu.Lock()
+	defer s.provideMu.Unlock()
+	for _, settings := range app.Settings.PushProviders {
+		if settings.Name != name {
+			continue
+		}
+		if p, ok := s.providers[settings]; ok {
+			return p, nil
+		}
+		p, err := s.newProvider(settings)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", errRefused, err)
+		}
+		s.providers[settings] = p
+		return p, nil
+	}
+	return nil, nil
+}
+
+func (s *Service) newProvider(settings account.PushProvider) (provider, error) {
+	switch settings.Type {
+	case account.ProviderAPNs:
+		return newAPNs(settings, s.client, s.clock)
+	case account.ProviderFCM:
+		return newFCM(settings, s.client, s.clock)
+	}
+	return logged{s.log}, nil
+}
+
+// note words a notification; false: the message is gone.
+func (s *Service) note(ctx context.Context, n store.Notification) (note Note, ok bool, err error) {
+	entries, err := s.store.ReadTimeline(ctx, n.Timeline, n.Seq-1, 1, 1)
+	if err != nil || len(entries) == 0 || entries[0].Seq != n.Seq || entries[0].Recalled {
+		return note, false, err
+	}
+	c, err := contentOf(entries[0])
+	if err != nil {
+		return note, false, fmt.Errorf("%w: %w", errRefused, err)
+	}
+	note = Note{Message: fmt.Sprint(entries[0].ID), From: c.From, Conversation: c.From, Kind: c.Type}
+	if c.Type != "chat" {
+		note.Conversation = c.To
+	}
+	if note.Badge, err = s.unread(ctx, n.User); err != nil {
+		return note, false, err
+	}
+	wanted, err := s.store.PushUserOf(ctx, n.User)
+	if err != nil {
+		return note, false, err
+	}
+	if wanted.Detailed {
+		if note.Title, note.Body, err = s.wording(ctx, n, entries[0], c); err != nil {
+			return note, false, err
+		}
+	} else {
+		note.Title, note.Body = "New message", "You have a new message"
+	}
+	own, _ := valueOf(c.Ext["em_push_ext"]).(map[string]any)
+	if title, _ := own["title"].(string); title != "" {
+		note.Title = title
+	}
+	if body, _ := own["content"].(string); body != "" {
+		note.Body = body
+	}
+	note.Title, note.Body = cut(note.Title, maxTitle), cut(note.Body, maxBody)
+	return note, true, nil
+}
+
+// wording is a notification that shows sender and content: the title is the sender or the group.
+func (s *Service) wording(ctx context.Context, n store.Notification, e store.Entry, c content) (title, body string, err error) {
+	title = c.From
+	sender, err := s.store.UserByID(ctx, e.Sender)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return "", "", err
+	}
+	if sender.Nickname != "" {
+		title = sender.Nickname
+	}
+	if len(c.Bodies) > 0 {
+		body = wordOf(c.Bodies[0])
+	}
+	if c.Type == "chat" {
+		return title, body, nil
+	}
+	place, err := s.store.Muc(ctx, n.App, c.To)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return "", "", err
+	}
+	body = title + ": " + body
+	if place.Title != "" {
+		title = place.Title
+	}
+	return title, body, nil
+}
+
+// wordOf is what a notification says of a content.
+func wordOf(body map[string]any) string {
+	kind, _ := body["type"].(string)
+	if body["subType"] == "sub_combine" {
+		kind = "combine"
+	}
+	if kind == "txt" {
+		text, _ := body["msg"].(string)
+		return text
+	}
+	if word, ok := kindWords[kind]; ok {
+		return word
+	}
+	return "[Message]"
+}
+
+var kindWords = map[string]string{
+	"img": "[Image]", "video": "[Video]", "audio": "[Voice message]", "loc": "[Location]", "file": "[File]", "combine": "[Chat history]",
+}
+
+func cut(text string, longest int) string {
+	runes := []rune(strings.Join(strings.Fields(text), " "))
+	if len(runes) > longest {
+		return string(runes[:longest-1]) + "…"
+	}
+	return string(runes)
+}
+
+// unread counts a user's unread messages.
+func (s *Service) unread(ctx context.Context, user int64) (n int, err error) {
+	conversations, err := s.store.ListConversations(ctx, user)
+	if err != nil {
+		return 0, err
+	}
+	counts, err := s.store.CountUnread(ctx, user, conversations)
+	for _, count := range counts {
+		n += count
+	}
+	return n, err
+}

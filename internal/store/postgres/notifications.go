@@ -1,0 +1,112 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/stoa-chat/stoa/internal/store"
+)
+
+// PushMark implements store.Notifications.
+func (s *Store) PushMark(ctx context.Context, node int) (id int64, err error) {
+	err = s.pool.QueryRow(ctx, "SELECT id FROM push_mark WHERE node = $1", node).Scan(&id)
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = nil
+	}
+	return id, wrap("read push mark", err)
+}
+
+// LostPushMarks implements store.Notifications.
+func (s *Store) LostPushMarks(ctx context.Context, now int64) ([]store.PushMark, error) {
+	rows, err := s.pool.Query(ctx, "SELECT m.node, m.id FROM push_mark m JOIN node n ON n.number = m.node WHERE n.until <= $1", now)
+	return collect[store.PushMark]("read push marks", rows, err)
+}
+
+// DropPushMark implements store.Notifications.
+func (s *Store) DropPushMark(ctx context.Context, node int) error {
+	_, err := s.pool.Exec(ctx, "DELETE FROM push_mark WHERE node = $1", node)
+	return wrap("drop push mark", err)
+}
+
+// PutNotifications implements store.Notifications.
+func (s *Store) PutNotifications(ctx context.Context, notifications []store.Notification, mark store.PushMark) error {
+	batch := &pgx.Batch{}
+	for _, n := range notifications {
+		// Who has been deleted meanwhile is told nothing.
+		batch.Queue(`
+			INSERT INTO notification (app, user_id, device, timeline, seq, created, attempts, due)
+			SELECT $1, id, $3, $4, $5, $6, $7, $8 FROM users WHERE id = $2 ON CONFLICT DO NOTHING`,
+			n.App, n.User, n.Device, n.Timeline, n.Seq, n.Created, n.Attempts, n.Due)
+	}
+	batch.Queue(`
+		INSERT INTO push_mark AS old (node, id) VALUES ($1, $2)
+		ON CONFLICT (node) DO UPDATE SET id = excluded.id WHERE old.id < excluded.id`, mark.Node, mark.ID)
+	return wrap("put notifications", s.pool.SendBatch(ctx, batch).Close())
+}
+
+// TakeNotifications implements store.Notifications.
+func (s *Store) TakeNotifications(ctx context.Context, now, again int64, limit int) ([]store.Notification, error) {
+	rows, err := s.pool.Query(ctx, `
+		WITH due AS (SELECT id FROM notification WHERE due <= $1 ORDER BY due, id LIMIT $3 FOR UPDATE SKIP LOCKED)
+		UPDATE notification n SET due = $2 FROM due WHERE n.id = due.id
+		RETURNING n.id, n.app, n.user_id, n.device, n.timeline, n.seq, n.created, n.attempts, n.due`, now, again, limit)
+	return collect[store.Notification]("take notifications", rows, err)
+}
+
+// RetryNotification implements store.Notifications.
+func (s *Store) RetryNotification(ctx context.Context, id int64, attempts int, due int64) error {
+	_, err := s.pool.Exec(ctx, "UPDATE notification SET attempts = $2, due = $3 WHERE id = $1", id, attempts, due)
+	return wrap("retry notification", err)
+}
+
+// FinishNotification implements store.Notifications.
+func (s *Store) FinishNotification(ctx context.Context, id int64) error {
+	_, err := s.pool.Exec(ctx, "DELETE FROM notification WHERE id = $1", id)
+	return wrap("finish notification", err)
+}
+
+// PushMembers implements store.Notifications.
+func (s *Store) PushMembers(ctx context.Context, muc int64) ([]int64, error) {
+	rows, err := s.pool.Query(ctx, `
+		SELECT user_id FROM muc_member m WHERE muc = $1 AND kind <> $2 AND NOT shielded
+			AND EXISTS (SELECT FROM push_token t WHERE t.user_id = m.user_id)`, muc, int16(store.MucRoom))
+	if err != nil {
+		return nil, wrap("read members", err)
+	}
+	users, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	return users, wrap("read members", err)
+}
+
+// EntriesAfter implements store.Notifications.
+func (s *Store) EntriesAfter(ctx context.Context, id int64, limit int) (found []store.Found, err error) {
+	rows, err := s.pool.Query(ctx, "SELECT timeline, seq FROM entry WHERE id > $1 ORDER BY id LIMIT $2", id, limit)
+	if err != nil {
+		return nil, wrap("find entries", err)
+	}
+	places, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (f store.Found, err error) {
+		return f, row.Scan(&f.Timeline, &f.Seq)
+	})
+	if err != nil {
+		return nil, wrap("find entries", err)
+	}
+	for _, f := range places {
+		rows, err := s.pool.Query(ctx, "SELECT "+entryColumns+" FROM entry WHERE timeline = $1 AND seq = $2", f.Timeline, f.Seq)
+		if err != nil {
+			return nil, wrap("read entry", err)
+		}
+		if f.Entry, err = pgx.CollectExactlyOneRow(rows, scanEntry); errors.Is(err, pgx.ErrNoRows) {
+			continue // removed a moment ago
+		} else if err != nil {
+			return nil, wrap("read entry", err)
+		}
+		timeline, err := s.timelineWhere(ctx, "id = $1", f.Timeline)
+		if err != nil {
+			return nil, wrap("read timeline", err)
+		}
+		f.Key = timeline.Key
+		found = append(found, f)
+	}
+	return found, nil
+}
