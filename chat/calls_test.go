@@ -855,6 +855,22 @@ func TestAttributesThatCouldNotBeSet(t *testing.T) {
 	}
 }
 
+func TestUsersThatWereRefused(t *testing.T) {
+	p := newRESTPeer(t)
+	p.answers = []answer{{200, `{"data":[{"user":"bob","result":true},{"user":"dave","result":false,"reason":"full"},{"user":"carol","result":false,"reason":"blocked"}]}`}}
+	err := p.Group("G1").Invite(t.Context(), "bob", "carol", "dave")
+	wantCode(t, err, errcode.RequestFailed)
+	if diff := cmp.Diff(map[string]string{"carol": "blocked", "dave": "full"}, err.(*Error).Data["users"]); diff != "" {
+		t.Errorf("data differs (-want +got):\n%s", diff)
+	}
+	for _, told := range []string{`{"user":"bob","result":true}`, `["bob"]`, `{"newmembers":["bob"]}`, `true`, `{"result":"success"}`} {
+		p.answers = []answer{{200, `{"data":` + told + `}`}}
+		if err := p.Room("R1").Block(t.Context(), "bob"); err != nil {
+			t.Errorf("%s is %v", told, err)
+		}
+	}
+}
+
 func TestConversationsThatCouldNotBeMarked(t *testing.T) {
 	p := newRESTPeer(t)
 	p.answers = []answer{{200, `{"data":{"ignore":[{"to":"carol","type":"chat"}]}}`}}

@@ -12,6 +12,12 @@ import (
 )
 
 // Group is a group by its id; [Client.Group] makes one without asking the server.
+//
+// Its methods return 700 (wrapping 28) without a session, -3 for ids that are none, 605 for a group that does not exist,
+// 602 for who is no member, 603 when the user's role does not allow it, 608 when the group is disabled, 204 for who is no
+// user, 52 when the server does not accept the token any more, and the codes of a failed request: 17, 500, -1, -2, -4.
+// Those that return more say so. A method that takes several users does what it can: when some are refused, it returns 17
+// with the reasons by user id in Data under "users".
 type Group struct{ place }
 
 // Group returns the group with this id.

@@ -1,11 +1,15 @@
 package chat
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"io"
 	"iter"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -13,11 +17,6 @@ import (
 )
 
 // place is what groups and chatrooms have in common. Its methods are those of both.
-//
-// They return 700 (wrapping 28) without a session, -3 for ids that are none, 52 when the server does not accept the token
-// any more, 605 for a group and 705 for a chatroom that does not exist, 603 when the user's role does not allow it, 608
-// when a group is disabled, 602 or 702 for who is no member, 204 for who is no user, and the codes of a failed request:
-// 17, 500, -1, -2, -4. Those that return more say so.
 type place struct {
 	c    *Client
 	kind string // chatgroups or chatrooms
@@ -74,7 +73,7 @@ func (p place) changeUsers(ctx context.Context, op, method string, users []strin
 	if err != nil {
 		return err
 	}
-	return p.change(ctx, op, method, nil, nil, append(path, joined)...)
+	return p.changeEach(ctx, op, method, nil, append(path, joined)...)
 }
 
 // changeNamed makes a call about users whose ids stand in the body.
@@ -82,7 +81,46 @@ func (p place) changeNamed(ctx context.Context, op string, users []string, path 
 	if _, err := joinIDs(op, users); err != nil {
 		return err
 	}
-	return p.change(ctx, op, http.MethodPost, map[string]any{"usernames": users}, nil, path...)
+	return p.changeEach(ctx, op, http.MethodPost, map[string]any{"usernames": users}, path...)
+}
+
+// changeEach makes a call that may work for some users and not for others.
+func (p place) changeEach(ctx context.Context, op, method string, in any, path ...string) error {
+	var answer struct {
+		Data outcomes `json:"data"`
+	}
+	if err := p.change(ctx, op, method, in, &answer, path...); err != nil {
+		return err
+	}
+	refused := map[string]string{}
+	for _, o := range answer.Data {
+		if o.Result == false {
+			refused[o.User] = o.Reason
+		}
+	}
+	if len(refused) == 0 {
+		return nil
+	}
+	user := slices.Min(slices.Collect(maps.Keys(refused)))
+	e := fail(errcode.RequestFailed, op, user+" was refused: "+refused[user], nil)
+	e.Data = map[string]any{"users": refused}
+	return e
+}
+
+// outcomes tell how each user fared; where an answer tells nothing of the kind, there are none.
+type outcomes []struct {
+	User   string `json:"user"`
+	Result any    `json:"result"`
+	Reason string `json:"reason"`
+}
+
+func (o *outcomes) UnmarshalJSON(text []byte) error {
+	type plain outcomes
+	if text = bytes.TrimSpace(text); !bytes.HasPrefix(text, []byte("[")) {
+		text = slices.Concat([]byte("["), text, []byte("]"))
+	}
+	_ = json.Unmarshal(text, (*plain)(o))
+	return nil
 }
 
 // users reads a list of user ids.
@@ -143,7 +181,7 @@ func (p place) SetAdmin(ctx context.Context, user string) error {
 	return p.change(ctx, "set admin", http.MethodPost, map[string]string{"newadmin": user}, nil, "admin")
 }
 
-// RemoveAdmin makes an admin a member.
+// RemoveAdmin makes an admin a member again.
 func (p place) RemoveAdmin(ctx context.Context, user string) error {
 	return p.change(ctx, "remove admin", http.MethodDelete, nil, nil, "admin", user)
 }
@@ -161,7 +199,7 @@ func (p place) Mute(ctx context.Context, d time.Duration, users ...string) error
 	if d >= 0 {
 		ms = d.Milliseconds()
 	}
-	return p.change(ctx, op, http.MethodPost, map[string]any{"usernames": users, "mute_duration": ms}, nil, "mute")
+	return p.changeEach(ctx, op, http.MethodPost, map[string]any{"usernames": users, "mute_duration": ms}, "mute")
 }
 
 // Unmute lets muted members send again.

@@ -58,7 +58,7 @@ type SilentMode struct {
 	Daily *Interval
 }
 
-// Interval is a part of each day, by the server's clock. It may go over midnight.
+// Interval is a part of each day, in UTC. It may go over midnight; one that ends where it begins is the whole day.
 type Interval struct{ From, To Clock }
 
 // Clock is a time of day.

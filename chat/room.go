@@ -17,7 +17,8 @@ import (
 	"github.com/stoa-chat/stoa/internal/msync"
 )
 
-// Room is a chatroom by its id; [Client.Room] makes one without asking the server.
+// Room is a chatroom by its id; [Client.Room] makes one without asking the server. Its methods return what those of
+// [Group] do, but 705 for a chatroom that does not exist and 702 for who is not in it.
 type Room struct{ place }
 
 // Room returns the chatroom with this id.
