@@ -406,7 +406,7 @@ func (s *session) noticeReactions(data []byte) error {
 	for _, row := range told {
 		t := chatTypeNamed(row.Type)
 		e := &ReactionEvent{
-			Target: Target{t, conversation(s.user, t, row.From, row.To)}, MessageID: row.MessageID, From: row.From, Time: row.Time.Time,
+			Target: Target{t, conversation(s.user, t, row.From, row.To)}, MessageID: row.MessageID, Sender: row.From, Time: row.Time.Time,
 			Reactions: reactionsOf(row.Reactions),
 		}
 		tell(&s.c.events, "OnReaction", e, func(l *Listener) func(*ReactionEvent) { return l.OnReaction })

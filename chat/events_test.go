@@ -165,10 +165,10 @@ func TestNotices(t *testing.T) {
 		"reactions": {
 			`{"type":"reaction","data":[{"from":"bob","to":"alice","channel_type":"chat","messageId":"7","ts":1700000000000,"reactions":[{"reaction":"ok","count":2,"userList":["bob","alice"],"isAddedBySelf":true,"op":[{"operator":"bob","reactionType":"create"},{"operator":"carol","reactionType":"delete"}]}]},{"from":"bob","to":"G1","channel_type":"groupchat","messageId":"8"}]}`,
 			[]any{
-				&ReactionEvent{Target: ToUser("bob"), MessageID: "7", From: "bob", Time: at, Reactions: []Reaction{
+				&ReactionEvent{Target: ToUser("bob"), MessageID: "7", Sender: "bob", Time: at, Reactions: []Reaction{
 					{Reaction: "ok", Count: 2, Users: []string{"bob", "alice"}, Own: true, Changes: []ReactionChange{{"bob", true}, {"carol", false}}},
 				}},
-				&ReactionEvent{Target: ToGroup("G1"), MessageID: "8", From: "bob"},
+				&ReactionEvent{Target: ToGroup("G1"), MessageID: "8", Sender: "bob"},
 			},
 		},
 		"a thread": {

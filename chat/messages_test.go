@@ -140,7 +140,7 @@ func TestMessagesAgainstTheServer(t *testing.T) {
 		sent, got := say(t, "good news")
 		ok(t, bob.AddReaction(t.Context(), got.ID, "👍"))
 		e := next(t, hers.reactions, "OnReaction")
-		if e.MessageID != sent.ID || e.From != "bob" || e.Target != chat.ToUser("bob") || len(e.Reactions) != 1 || e.Reactions[0].Reaction != "👍" || e.Reactions[0].Count != 1 {
+		if e.MessageID != sent.ID || e.Sender != "alice" || e.Target != chat.ToUser("bob") || len(e.Reactions) != 1 || e.Reactions[0].Reaction != "👍" || e.Reactions[0].Count != 1 {
 			t.Errorf("event is %+v", e)
 		}
 		same(t, "changes", []chat.ReactionChange{{User: "bob", Added: true}}, e.Reactions[0].Changes)

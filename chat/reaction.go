@@ -28,7 +28,7 @@ type ReactionChange struct {
 type ReactionEvent struct {
 	Target    Target
 	MessageID string
-	From      string // who changed something
+	Sender    string // of the message
 	Time      time.Time
 	Reactions []Reaction
 }
