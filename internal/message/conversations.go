@@ -100,7 +100,7 @@ func typeOf(kind store.MucKind) ChatType {
 }
 
 // conversationAt returns the conversation of a user at a spot, with what the user may read of it: store.ErrNotFound if
-// there never was anything, code 602 (ErrNotMember of muc) if the user never was in the place. Who is in a chatroom or a
+// there never was anything, code 602 or 702 (ErrNotMember of muc) if the user never was in the place. Who is in a chatroom or a
 // thread may read all of it, a member of a group what comes while being one.
 func (s *Service) conversationAt(ctx context.Context, app *account.App, user store.User, at spot) (store.Conversation, error) {
 	c, err := s.store.Conversation(ctx, user.ID, at.key)
@@ -110,7 +110,7 @@ func (s *Service) conversationAt(ctx context.Context, app *account.App, user sto
 	if at.kind != store.MucGroup {
 		c.Start, c.Until = 0, 0
 	}
-	if _, refused := s.mucs.MayRead(ctx, app, user, at.ID); refused != nil && (c.Until == 0 || !errors.Is(refused, muc.ErrNotMember)) {
+	if _, refused := s.member(ctx, app, user, at.Place); refused != nil && (c.Until == 0 || !errors.Is(refused, muc.ErrNotMember)) {
 		return c, refused
 	}
 	return c, err
