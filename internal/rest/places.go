@@ -641,8 +641,9 @@ var elsewhere = map[errcode.Code]refusal{
 // sayPlace words the refusals about groups, rooms and threads. What the web client makes of some texts depends on the path
 // (docs/protocol/sdk-rest.md §1.6.1).
 func sayPlace(c *Call, err error) error {
+	var said *refusal
 	var e *errcode.Error
-	if !errors.As(err, &e) {
+	if errors.As(err, &said) || !errors.As(err, &e) {
 		return err
 	}
 	inGroups := strings.Contains(c.route.Pattern, "chatgroups")

@@ -295,6 +295,64 @@ func TestThreadScenarios(t *testing.T) {
 	w.play([]step{{"GET", "/acme/demo/threads/user/bob", "bob", "", 403, `{"error_code":60004,"error_description":"thread not open."}`, ""}})
 }
 
+func TestFilesThatAreShared(t *testing.T) {
+	for path, id := range map[string]string{"/chatgroups/club": "club", "/chatrooms/hall": "hall"} {
+		t.Run(id, func(t *testing.T) {
+			w := newWorld(t)
+			w.play(founded)
+			file := field{name: "file", file: "notes ☃.txt", kind: "text/plain", text: "three words here"}
+			share := func(as string, fields ...field) reply {
+				return w.submit("POST", path+"/share_files?resource=r", as, nil, fields...)
+			}
+			got := share("bob", file)
+			if diff := holds(got.object, `{"data":{"group_id":"`+id+`","file_name":"notes ☃.txt","file_size":16,"file_owner":"bob"}}`); got.status != 200 || diff != "" {
+				t.Fatalf("%d %s: %s", got.status, got.text, diff)
+			}
+			own := got.object["data"].(map[string]any)["file_id"].(string)
+			if diff := holds(share("app", file).object, `{"data":{"file_owner":"@ppAdmin"}}`); diff != "" {
+				t.Error(diff)
+			}
+			w.set(`{"file_max_bytes":10}`)
+			for name, refused := range map[string]reply{ // the web client takes all but 400 for success
+				"too large": share("bob", file), "by a stranger": share("carol", field{name: "file", file: "a", text: "a"}),
+				"without a file": share("bob", field{name: "other", text: "x"}), "empty": share("bob", field{name: "file", file: "a"}),
+			} {
+				if refused.status != 400 || refused.object["entities"] != nil {
+					t.Errorf("%s: %d %s", name, refused.status, refused.text)
+				}
+			}
+			if got := w.submit("POST", "/chat"+path[5:len(path)-len(id)]+"281474976710655/share_files", "bob", nil, file); got.status != 400 {
+				t.Errorf("unknown: %d %s", got.status, got.text)
+			}
+			for _, as := range []string{"alice", "app"} {
+				if got := w.fetch("GET", path+"/share_files/"+own, as); got.status != 200 || got.text != file.text {
+					t.Errorf("download as %s: %d %q", as, got.status, got.text)
+				}
+			}
+			if got := w.fetch("GET", path+"/share_files/"+own, "carol"); got.status == 200 {
+				t.Errorf("a stranger downloads: %q", got.text)
+			}
+			all := "/acme/demo" + path + "/share_files"
+			w.play([]step{
+				{"GET", all + "?pagenum=1&pagesize=1", "bob", "", 200, `{"data":[{"file_owner":"@ppAdmin","file_size":16}],"count":1}`, ""},
+				{"GET", all + "?pagenum=2&pagesize=1", "bob", "", 200, `{"data":[{"file_id":"` + own + `"}]}`, ""},
+				{"GET", all + "?pagenum=3&pagesize=1", "bob", "", 200, `{"data":[]}`, ""},
+				{"GET", all + "/" + own + "x", "bob", "", 404, `{"error":"resource_not_found"}`, ""},
+				{"PUT", "/acme/demo" + path, "app", `{"newowner":"bob"}`, 200, "", ""},
+				{"DELETE", all + "/" + own, "alice", "", 403, denied, ""},
+				{"DELETE", all + "/" + own, "bob", "", 200, `{"data":{"file_id":"` + own + `","result":true}}`, ""},
+				{"DELETE", all + "/" + own, "bob", "", 404, "", ""},
+				{"DELETE", "/acme/demo" + path, "bob", "", 200, "", ""},
+			})
+			files, err := w.files.Shared(t.Context(), 1, 0, 10)
+			w.must(err)
+			if len(files) > 0 {
+				t.Errorf("the destroyed %s has still %d files", id, len(files))
+			}
+		})
+	}
+}
+
 // aboutPlaces reports whether a route is one of groups, rooms or threads.
 func aboutPlaces(r Route) bool {
 	for _, word := range []string{"{place}", "chatgroups", "chatrooms", "/thread"} {
