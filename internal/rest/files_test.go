@@ -632,9 +632,10 @@ func TestWhoIsSlowIsNotCutOff(t *testing.T) {
 	w := newWorld(t)
 	w.set(`{"file_max_bytes":209715200}`)
 	const limit, size = 400 * time.Millisecond, 16 << 20 // more than the buffers between the two take
-	conn, in := w.raw(limit)
 	kind, whole := form(fileField("a", "", strings.Repeat("x", size)))
-	_, err := io.WriteString(conn, w.head("POST /acme/demo/chatfiles", len(whole), kind)+whole[:100])
+	begin := w.head("POST /acme/demo/chatfiles", len(whole), kind) + whole[:100]
+	conn, in := w.raw(limit)
+	_, err := io.WriteString(conn, begin)
 	w.must(err)
 	time.Sleep(2 * limit) // a client that pauses is what this is about
 	_, err = io.WriteString(conn, whole[100:])
