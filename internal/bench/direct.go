@@ -30,6 +30,35 @@ func (d *Direct) Validate() error {
 	return errors.Join(d.Load.Validate(), atLeast("pairs", d.Pairs, 1), atLeast("in-flight", d.InFlight, 1))
 }
 
+// Open is the same as Direct in an open loop: messages are sent on a schedule, whether or not those before have been
+// answered, and times count from when a message was due. A server that stops for a moment cannot hide it.
+type Open struct {
+	Load
+	Pairs int     `name:"pairs" help:"Pairs of a sender and a receiver." default:"100"`
+	Rate  float64 `name:"rate" help:"Messages a second, of all senders together." default:"600"`
+}
+
+// Validate reports everything that is wrong with the settings.
+func (o *Open) Validate() error {
+	err := errors.Join(o.Load.Validate(), atLeast("pairs", o.Pairs, 1))
+	if o.Rate <= 0 || o.Rate > 1e6 {
+		err = errors.Join(err, errors.New("rate must be above 0 and at most 1,000,000"))
+	}
+	return err
+}
+
+// Run runs the workload as Direct.Run does.
+func (o *Open) Run(ctx context.Context) (*Result, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	result := newResult("open")
+	result.Pairs, result.Rate = o.Pairs, o.Rate
+	every := time.Duration(float64(o.Pairs) / o.Rate * float64(time.Second))
+	load := &directLoad{Load: &o.Load, every: every, trouble: trouble{sockets: 2 * o.Pairs}, pairs: make([]*pair, o.Pairs)}
+	return o.measured(ctx, result, load)
+}
+
 // Run runs the workload. When ctx ends it stops sending and returns what it has measured so far; only before the first
 // message is that an error. If messages were lost, doubled, misdelivered or never answered, or if sockets broke, it
 // returns the result and an error.
@@ -37,60 +66,34 @@ func (d *Direct) Run(ctx context.Context) (*Result, error) {
 	if err := d.Validate(); err != nil {
 		return nil, err
 	}
-	out := newProgress(d.Progress)
-	defer out.end()
 	result := newResult("direct")
-	result.Pairs, result.InFlight, result.BodyBytes = d.Pairs, d.InFlight, d.Body
-
-	watch, source, err := findProbe(ctx, d.URL, d.PID)
-	if err != nil {
-		return nil, err
-	}
-	crowd, err := gather(ctx, d.target(), heartbeat)
-	if err != nil {
-		return nil, err
-	}
-	load := &directLoad{crowd: crowd, inFlight: d.InFlight, body: d.Body, epoch: time.Now(), trouble: trouble{sockets: 2 * d.Pairs}}
-	window, err := load.run(ctx, d, watch, out)
-	crowd.Close() // from here on nothing is written to what load holds
-	if window == nil {
-		return nil, err
-	}
-	result.setWindow(*window)
-	if err == nil {
-		result.ServerSource = source
-	}
-	result.Interrupted = window.took < d.Duration
-	result.setTrouble(&load.trouble)
-	var sum tally
-	for _, p := range load.pairs {
-		sum.add(p.ledger.sum())
-	}
-	result.setTally(sum)
-	if fault := result.failure(); fault != nil {
-		return result, fault
-	}
-	return result, err
+	result.Pairs, result.InFlight = d.Pairs, d.InFlight
+	load := &directLoad{Load: &d.Load, inFlight: d.InFlight, trouble: trouble{sockets: 2 * d.Pairs}, pairs: make([]*pair, d.Pairs)}
+	return d.measured(ctx, result, load)
 }
 
-// directLoad is a run of Direct.
+// directLoad is a run of Direct or Open.
 type directLoad struct {
-	crowd          *Crowd
-	inFlight, body int
-	epoch          time.Time // times of sending count from here
-	meter          meter
-	pairs          []*pair
-	stopped        atomic.Bool // senders send no more
+	*Load
+	inFlight int           // closed loop
+	every    time.Duration // open loop: between two messages of a sender
+	crowd    *Crowd
+	epoch    time.Time // times of sending count from here
+	meter    meter
+	pairs    []*pair
+	stopped  atomic.Bool // senders send no more
 	trouble
 }
 
 // run returns no window if the load never began.
-func (l *directLoad) run(ctx context.Context, d *Direct, watch probe, out *progress) (*window, error) {
+func (l *directLoad) run(ctx context.Context, crowd *Crowd, watch probe, out *progress) (*window, error) {
+	l.crowd, l.epoch = crowd, time.Now()
+	pairs := len(l.pairs)
 	running, cancel := context.WithCancel(ctx)
 	defer cancel()
 	l.end = cancel
-	out.status("registering %d users", 2*d.Pairs)
-	tokens := make([]string, 2*d.Pairs)
+	out.status("registering %d users", 2*pairs)
+	tokens := make([]string, 2*pairs)
 	err := parallel(ctx, len(tokens), func(ctx context.Context, i int) (err error) {
 		tokens[i], err = l.crowd.register(ctx, l.user(i))
 		return err
@@ -98,8 +101,7 @@ func (l *directLoad) run(ctx context.Context, d *Direct, watch probe, out *progr
 	if err != nil {
 		return nil, err
 	}
-	out.status("signing in %d users", 2*d.Pairs)
-	l.pairs = make([]*pair, d.Pairs)
+	out.status("signing in %d users", 2*pairs)
 	for i := range l.pairs {
 		l.pairs[i] = l.newPair(i, tokens[2*i+1])
 	}
@@ -115,14 +117,30 @@ func (l *directLoad) run(ctx context.Context, d *Direct, watch probe, out *progr
 	if err != nil {
 		return nil, err
 	}
-	for _, p := range l.pairs {
-		p.begin()
+	var schedules sync.WaitGroup
+	for i, p := range l.pairs {
+		if l.every > 0 {
+			// The senders' first messages are spread over the time between two.
+			first := time.Duration(i) * l.every / time.Duration(pairs)
+			schedules.Go(func() { p.follow(running, time.Since(l.epoch)+first) })
+		} else {
+			p.begin()
+		}
 	}
-	window, err := l.meter.measure(running, watch, d.Warmup, d.Duration, out)
+	window, err := l.meter.measure(running, watch, l.Warmup, l.Duration, out)
 	l.stopped.Store(true)
+	cancel()
+	schedules.Wait()
 	out.status("waiting for the last messages")
-	l.drain(context.WithoutCancel(ctx), d.lastMessages(ctx))
+	l.drain(context.WithoutCancel(ctx), l.lastMessages(ctx))
 	return &window, err
+}
+
+func (l *directLoad) sum() (sum tally) {
+	for _, p := range l.pairs {
+		sum.add(p.ledger.sum())
+	}
+	return sum
 }
 
 // user names the users: even numbers send, each to the odd number that follows.
@@ -181,7 +199,7 @@ type pair struct {
 }
 
 func (l *directLoad) newPair(i int, receiverToken string) *pair {
-	body := letters(l.body, i)
+	body := letters(l.Body, i)
 	return &pair{load: l, number: uint32(i), receiverToken: receiverToken, filler: bytes.Clone(body[stampSize:]),
 		message: newTextMessage(bodySingle, l.crowd.target.App, l.user(2*i), l.user(2*i+1), 1, body)}
 }
@@ -189,16 +207,34 @@ func (l *directLoad) newPair(i int, receiverToken string) *pair {
 // begin sends the first messages; the answers draw the others after them.
 func (p *pair) begin() {
 	for range p.load.inFlight {
-		p.post()
+		p.post(time.Since(p.load.epoch))
 	}
 	p.sender.conn.flush() // an error ends the session's reader too, which tells
 }
 
-// post queues the next message.
-func (p *pair) post() {
+// follow sends on a schedule that begins at a time since the load's epoch. A message that is late goes out at once, as
+// due when it was.
+func (p *pair) follow(ctx context.Context, due time.Duration) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		timer.Reset(due - time.Since(p.load.epoch))
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		for now := time.Since(p.load.epoch); due <= now; due += p.load.every {
+			p.post(due)
+		}
+		p.sender.conn.flush()
+	}
+}
+
+// post queues the next message, which was due at a time since the load's epoch.
+func (p *pair) post(at time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	at := time.Since(p.load.epoch)
 	number := p.ledger.send(at)
 	p.message.setID(p.sender.base + number)
 	stamp(p.message.text, p.number, number, at)
@@ -245,8 +281,8 @@ func (s sending) answered(number, code uint64, reason []byte) {
 	} else {
 		s.load.refuse(code, reason)
 	}
-	if !s.load.stopped.Load() {
-		s.post()
+	if s.load.every == 0 && !s.load.stopped.Load() {
+		s.post(time.Since(s.load.epoch))
 	}
 }
 

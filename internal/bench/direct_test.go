@@ -239,7 +239,7 @@ func TestTheCommandLineMakesADirect(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Direct{Load: Load{URL: "http://h:1", App: "stoa#demo", ClientID: "i", ClientSecret: "s", Body: 70,
-		Duration: 3 * time.Second, PID: 9, JSON: true}, Pairs: 5, InFlight: 6}
+		Duration: 3 * time.Second, PID: 9, JSON: true, Repeat: 1}, Pairs: 5, InFlight: 6}
 	if diff := cmp.Diff(want, cli.Direct.Direct, cmp.AllowUnexported(Load{})); diff != "" {
 		t.Errorf("direct (-want +got):\n%s", diff)
 	}

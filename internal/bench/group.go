@@ -53,35 +53,11 @@ func (f *Fanout) run(ctx context.Context, workload string, members int) (*Result
 	if err := f.validate(members); err != nil {
 		return nil, err
 	}
-	out := newProgress(f.Progress)
-	defer out.end()
 	result := newResult(workload)
-	result.Members, result.Senders, result.InFlight, result.BodyBytes = members, f.Senders, f.InFlight, f.Body
-	watch, source, err := findProbe(ctx, f.URL, f.PID)
-	if err != nil {
-		return nil, err
-	}
-	crowd, err := gather(ctx, f.target(), heartbeat)
-	if err != nil {
-		return nil, err
-	}
-	load := &fanoutLoad{Fanout: f, room: workload == "room", crowd: crowd, epoch: time.Now(), trouble: trouble{sockets: members}}
-	window, err := load.run(ctx, members, watch, out)
-	crowd.Close() // from here on nothing is written to what load holds
-	if window == nil {
-		return nil, err
-	}
-	result.setWindow(*window)
-	if err == nil {
-		result.ServerSource = source
-	}
-	result.Interrupted = window.took < f.Duration
-	result.setTrouble(&load.trouble)
-	result.setTally(load.sum())
-	if fault := result.failure(); fault != nil {
-		return result, fault
-	}
-	return result, err
+	result.Members, result.Senders, result.InFlight = members, f.Senders, f.InFlight
+	load := &fanoutLoad{Fanout: f, room: workload == "room", trouble: trouble{sockets: members}, members: make([]*member, members),
+		senders: make([]*speaker, f.Senders)}
+	return f.measured(ctx, result, load)
 }
 
 // fanoutLoad is a run of Group or Room.
@@ -98,7 +74,9 @@ type fanoutLoad struct {
 	trouble
 }
 
-func (l *fanoutLoad) run(ctx context.Context, n int, watch probe, out *progress) (*window, error) {
+func (l *fanoutLoad) run(ctx context.Context, crowd *Crowd, watch probe, out *progress) (*window, error) {
+	l.crowd, l.epoch = crowd, time.Now()
+	n := len(l.members)
 	running, cancel := context.WithCancel(ctx)
 	defer cancel()
 	l.end = cancel
@@ -115,7 +93,6 @@ func (l *fanoutLoad) run(ctx context.Context, n int, watch probe, out *progress)
 		return nil, err
 	}
 	out.status("signing in %d users", n)
-	l.members, l.senders = make([]*member, n), make([]*speaker, l.Senders)
 	for i := range l.senders {
 		l.senders[i] = l.newSpeaker(i)
 	}

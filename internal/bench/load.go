@@ -24,6 +24,8 @@ type Load struct {
 	Warmup       time.Duration `name:"warmup" help:"How long to run before measuring." default:"1s"`
 	PID          int           `name:"pid" help:"The server's process on this machine, to read its CPU time and memory where it shows no metrics at the URL."`
 	JSON         bool          `name:"json" help:"Print the result as JSON."`
+	Repeat       int           `name:"repeat" help:"How often to measure; medians and spread are told." default:"1"`
+	Plot         string        `name:"plot" help:"Write a picture (SVG) of the last run: throughput and latencies over time." placeholder:"FILE"`
 
 	// Progress is told what is being done, with a line a second while the load runs; nil tells nobody.
 	Progress io.Writer `kong:"-"`
@@ -45,6 +47,7 @@ func (l *Load) Validate() error {
 	complain(l.Body < stampSize, "body must be at least %d bytes", stampSize)
 	complain(l.Duration <= 0, "duration must be positive")
 	complain(l.Warmup < 0, "warmup must not be negative")
+	complain(l.Repeat < 0, "repeat must be at least 1")
 	return errors.Join(wrong...)
 }
 
@@ -68,6 +71,48 @@ func (l *Load) lastMessages(ctx context.Context) time.Duration {
 	return patience
 }
 
+// running is a load while it runs.
+type running interface {
+	// run makes the users, lets them send for the load's time, and waits for what is on its way. No window means that it
+	// never began.
+	run(ctx context.Context, crowd *Crowd, watch probe, out *progress) (*window, error)
+	// sum counts what became of the messages, and problems returns what else went wrong. Both are called after run.
+	sum() tally
+	problems() *trouble
+}
+
+// measured runs a load and puts what it has measured into the result. When ctx ends the load stops sending, and what was
+// measured so far is returned. If the server broke a promise there are a result and an error.
+func (l *Load) measured(ctx context.Context, result *Result, load running) (*Result, error) {
+	out := newProgress(l.Progress)
+	defer out.end()
+	result.BodyBytes = l.Body
+	watch, source, err := findProbe(ctx, l.URL, l.PID)
+	if err != nil {
+		return nil, err
+	}
+	crowd, err := gather(ctx, l.target(), heartbeat)
+	if err != nil {
+		return nil, err
+	}
+	window, err := load.run(ctx, crowd, watch, out)
+	crowd.Close() // from here on nothing is written to what load holds
+	if window == nil {
+		return nil, err
+	}
+	result.setWindow(*window)
+	if err == nil {
+		result.ServerSource = source
+	}
+	result.Interrupted = window.took < l.Duration
+	result.setTrouble(load.problems())
+	result.setTally(load.sum())
+	if fault := result.failure(); fault != nil {
+		return result, fault
+	}
+	return result, err
+}
+
 // trouble is what went wrong in a run besides lost and doubled messages. It is safe for concurrent use.
 type trouble struct {
 	sockets      int                // that the run has opened
@@ -79,6 +124,8 @@ type trouble struct {
 	broken      int // sockets
 	firstBroken error
 }
+
+func (t *trouble) problems() *trouble { return t }
 
 // refuse notes an answer that is an error, by its code and reason: the first 16 kinds.
 func (t *trouble) refuse(code uint64, reason []byte) {

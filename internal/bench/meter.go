@@ -29,6 +29,7 @@ type window struct {
 	serverCPU    time.Duration
 	serverRSS    int64 // at its end
 	generatorCPU time.Duration
+	series       []Second // about one for each second of the run, warm-up included
 }
 
 func (m *meter) mark(server usage) mark {
@@ -48,6 +49,7 @@ func (m *meter) measure(ctx context.Context, p probe, warmup, duration time.Dura
 	seconds := time.NewTicker(time.Second)
 	defer seconds.Stop()
 	last := m.mark(usage{})
+	var series []Second
 	wait := func(phase string, d time.Duration) {
 		end := time.NewTimer(d)
 		defer end.Stop()
@@ -61,6 +63,7 @@ func (m *meter) measure(ctx context.Context, p probe, warmup, duration time.Dura
 				now := m.mark(usage{})
 				w := between(last, now)
 				last = now
+				series = append(series, secondOf(w, now.at.Sub(began), phase == warmUp))
 				out.status("%s %3.0f s: %s acked/s, %s delivered/s; ms p50/p99: ack %s/%s, deliver %s/%s", phase,
 					now.at.Sub(began).Seconds(), grouped(rate(w.ack.total(), w.took)), grouped(rate(w.deliver.total(), w.took)),
 					brief(w.ack.quantile(0.5)), brief(w.ack.quantile(0.99)), brief(w.deliver.quantile(0.5)), brief(w.deliver.quantile(0.99)))
@@ -71,7 +74,7 @@ func (m *meter) measure(ctx context.Context, p probe, warmup, duration time.Dura
 		server, err := p(context.WithoutCancel(ctx))
 		return m.mark(server), err
 	}
-	wait("warm-up", warmup)
+	wait(warmUp, warmup)
 	start, err := read()
 	if err != nil {
 		start.server = usage{}
@@ -83,8 +86,12 @@ func (m *meter) measure(ctx context.Context, p probe, warmup, duration time.Dura
 		start.server, end.server = usage{}, usage{}
 		err = fmt.Errorf("read the server's usage: %w", err)
 	}
-	return between(start, end), err
+	w := between(start, end)
+	w.series = series
+	return w, err
 }
+
+const warmUp = "warm-up"
 
 func rate(n uint64, d time.Duration) float64 {
 	if d <= 0 {

@@ -15,12 +15,14 @@ import (
 // Result is what a workload has measured. Rates, times and usage are those of the measured window; the figures from
 // sent to disconnects are of the whole run, warm-up included.
 type Result struct {
-	Workload  string    `json:"workload"` // "direct", "group" or "room"
+	Workload  string    `json:"workload"` // "direct", "open", "group", "room", "idle", "logins", "catchup" or "start"
 	Started   time.Time `json:"started"`
 	Pairs     int       `json:"pairs,omitempty"`   // direct
 	Members   int       `json:"members,omitempty"` // group and room, senders included
 	Senders   int       `json:"senders,omitempty"` // group and room
 	InFlight  int       `json:"in_flight"`
+	Rate      float64   `json:"rate,omitempty"`  // open: messages a second
+	Users     int       `json:"users,omitempty"` // idle and logins
 	BodyBytes int       `json:"body_bytes"`
 	DurationS float64   `json:"duration_s"` // of the window, as it was
 
@@ -33,6 +35,13 @@ type Result struct {
 	DeliveredPerCPUS float64   `json:"delivered_per_cpu_s"`
 	AckMS            Quantiles `json:"ack_ms"`     // from sending to the server's acknowledgement
 	DeliverMS        Quantiles `json:"deliver_ms"` // from sending to the receiver
+
+	BytesPerConnection float64 `json:"bytes_per_connection,omitempty"` // idle: of the server's memory
+	LoginsPerS         float64 `json:"logins_per_s,omitempty"`
+	LoginsPerCPUS      float64 `json:"logins_per_cpu_s,omitempty"`
+	CaughtUpPerS       float64 `json:"caught_up_per_s,omitempty"` // catchup: messages
+	CaughtUpPerCPUS    float64 `json:"caught_up_per_cpu_s,omitempty"`
+	StartMS            float64 `json:"start_ms,omitempty"` // start: from exec to the first accepted login
 
 	Sent          uint64            `json:"sent"`
 	Lost          uint64            `json:"lost"`           // acknowledged, but not delivered by the end of the drain
@@ -57,6 +66,9 @@ type Result struct {
 	Commit    string `json:"commit"`     // "" if the build does not say
 	CPUModel  string `json:"cpu_model"`
 	CPUs      int    `json:"cpus"`
+
+	// Series is the run second by second, for Plot.
+	Series []Second `json:"-"`
 
 	Interrupted     bool   `json:"interrupted"` // the window ended before its time
 	FirstDisconnect string `json:"first_disconnect,omitempty"`
@@ -91,7 +103,7 @@ func newResult(workload string) *Result {
 }
 
 func (r *Result) setWindow(w window) {
-	r.DurationS = w.took.Seconds()
+	r.DurationS, r.Series = w.took.Seconds(), w.series
 	r.Acked, r.Delivered = w.ack.total(), w.deliver.total()
 	r.AckedPerS, r.DeliveredPerS = rate(r.Acked, w.took), rate(r.Delivered, w.took)
 	r.AckedPerCPUS, r.DeliveredPerCPUS = rate(r.Acked, w.serverCPU), rate(r.Delivered, w.serverCPU)
@@ -100,6 +112,11 @@ func (r *Result) setWindow(w window) {
 	if r.Acked > 0 {
 		r.ServerCPUSPer10KAckd = r.ServerCPUS / float64(r.Acked) * 10_000
 	}
+}
+
+// usage notes what the server used of the machine between two readings.
+func (r *Result) usage(before, after usage, took time.Duration) {
+	r.DurationS, r.ServerCPUS, r.ServerRSSBytes = took.Seconds(), (after.cpu - before.cpu).Seconds(), after.rss
 }
 
 func (r *Result) setTally(t tally) {
@@ -151,11 +168,20 @@ func (r *Result) failure() error {
 
 // Print writes the result for people.
 func (r *Result) Print(w io.Writer) {
+	switch r.Workload {
+	case "idle", "logins", "catchup", "start":
+		r.printFigures(w)
+		return
+	}
 	who := fmt.Sprintf("%d pairs", r.Pairs)
 	if r.Members > 0 {
 		who = fmt.Sprintf("%d members, %d of them senders", r.Members, r.Senders)
 	}
-	fmt.Fprintf(w, "%s: %s, %d in flight, %d-byte bodies, %.1f s\n\n", r.Workload, who, r.InFlight, r.BodyBytes, r.DurationS)
+	pace := fmt.Sprintf("%d in flight", r.InFlight)
+	if r.Rate > 0 {
+		pace = figure(r.Rate) + " a second"
+	}
+	fmt.Fprintf(w, "%s: %s, %s, %d-byte bodies, %.1f s\n\n", r.Workload, who, pace, r.BodyBytes, r.DurationS)
 	perCPU := func(rate float64) string {
 		if r.ServerCPUS == 0 {
 			return ""
@@ -198,6 +224,27 @@ func (r *Result) Print(w io.Writer) {
 	}
 	fmt.Fprintf(w, "  generator: %.2f s CPU\n", r.GeneratorCPUS)
 	fmt.Fprintln(w, "  "+strings.Join(strings.Fields(fmt.Sprintf("%s %s, %d CPUs %s", r.GoVersion, r.Commit, r.CPUs, r.CPUModel)), " "))
+}
+
+// printFigures writes the result of a workload that is no stream of messages.
+func (r *Result) printFigures(w io.Writer) {
+	fmt.Fprintf(w, "%s\n\n", r.Workload)
+	for _, f := range []struct {
+		value float64
+		what  string
+	}{
+		{float64(r.Users), "users"},
+		{r.BytesPerConnection / 1024, "KiB of the server's memory for each connection"},
+		{r.LoginsPerS, "logins/s"},
+		{r.LoginsPerCPUS, "logins per CPU second of the server"},
+		{r.CaughtUpPerS, "messages/s"},
+		{r.CaughtUpPerCPUS, "messages per CPU second of the server"},
+		{r.StartMS, "ms from exec to the first accepted login"},
+	} {
+		if f.value != 0 {
+			fmt.Fprintf(w, "  %14s  %s\n", figure(f.value), f.what)
+		}
+	}
 }
 
 // grouped writes a number without a fraction, its thousands apart.
