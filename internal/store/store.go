@@ -33,6 +33,7 @@ type Store interface {
 	Contacts
 	Mucs
 	Files
+	Receipts
 	Reactions
 	Pins
 	Reports

@@ -397,8 +397,10 @@ func (s *Store) remove(ctx context.Context, upTo store.Point) (removed int, err 
 		if removed = int(tag.RowsAffected()); err != nil || removed == 0 {
 			return err
 		}
-		if _, err := tx.Exec(ctx, "DELETE FROM search WHERE timeline = $1 AND seq <= $2", upTo.Timeline, upTo.Seq); err != nil {
-			return err
+		for _, table := range []string{"search", "receipt"} {
+			if _, err := tx.Exec(ctx, "DELETE FROM "+table+" WHERE timeline = $1 AND seq <= $2", upTo.Timeline, upTo.Seq); err != nil {
+				return err
+			}
 		}
 		// Last, since it holds up whoever appends.
 		_, err = tx.Exec(ctx, "UPDATE timeline SET floor = $2 WHERE id = $1 AND floor < $2", upTo.Timeline, upTo.Seq)

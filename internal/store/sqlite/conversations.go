@@ -525,6 +525,7 @@ func (s *Store) remove(tx *sql.Conn, old []tailEntry) (int, error) {
 			{"DELETE FROM entry_index WHERE timeline = ? AND seq = ?", []any{e.timeline, e.seq}},
 			{"DELETE FROM sent WHERE sender = ? AND device = ? AND client = ? AND pos = ?", []any{e.sent.user, e.sent.device, int64(e.sent.client), e.pos}},
 			{"DELETE FROM search WHERE rowid = ?", []any{e.pos}},
+			{"DELETE FROM receipt WHERE timeline = ? AND seq = ?", []any{e.timeline, e.seq}},
 		} {
 			if _, err := tx.ExecContext(ctx, deletion.query, deletion.values...); err != nil {
 				return 0, err

@@ -47,6 +47,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"Conversations", conversationTests},
 		{"Words", wordTests},
 		{"Files", fileTests},
+		{"Receipts", receiptTests},
 		{"Reactions", reactionTests},
 		{"Pins", pinTests},
 		{"Reports", reportTests},
