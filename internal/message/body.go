@@ -78,7 +78,9 @@ func objectOf(text string) (object map[string]json.RawMessage) {
 
 // allowedMeta are the keys of a body's meta that senders may set. The others are the server's own: with them a sender
 // could forge edits, reactions and receipts.
-var allowedMeta = []string{"thread", "translations"}
+var allowedMeta = []string{threadKey, "translations"}
+
+const threadKey = "thread"
 
 // cleanMeta returns a body's meta without what senders may not set. With thread, the thread in which the message is, that
 // is told to the receivers; without, the message is in none.
@@ -86,7 +88,7 @@ func cleanMeta(text string, thread *threadOf) (string, error) {
 	object := objectOf(text)
 	before := len(object)
 	for key := range object {
-		if !slices.Contains(allowedMeta, key) || key == "thread" && thread == nil {
+		if !slices.Contains(allowedMeta, key) || key == threadKey && thread == nil {
 			delete(object, key)
 		}
 	}
@@ -99,7 +101,7 @@ func cleanMeta(text string, thread *threadOf) (string, error) {
 		if object == nil {
 			object = map[string]json.RawMessage{}
 		}
-		object["thread"] = about
+		object[threadKey] = about
 	case len(object) == before:
 		return text, nil
 	case len(object) == 0:

@@ -136,7 +136,11 @@ func (s *Service) rewrite(from Sender, c *conversation, found store.Found, edit 
 	if object[editedKey], err = json.Marshal(now); err != nil {
 		return nil, "", fmt.Errorf("pack edits: %w", err)
 	}
-	told, err := json.Marshal(map[string]json.RawMessage{editedKey: object[editedKey]})
+	tell := map[string]json.RawMessage{editedKey: object[editedKey]}
+	if thread, ok := object[threadKey]; ok {
+		tell[threadKey] = thread
+	}
+	told, err := json.Marshal(tell)
 	if err != nil {
 		return nil, "", fmt.Errorf("pack edits: %w", err)
 	}

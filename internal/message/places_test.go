@@ -286,3 +286,131 @@ func TestCommandsInGroupsAreKeptForLater(t *testing.T) {
 		t.Error("a command is history")
 	}
 }
+
+// counts returns what the receipts that have reached a user's own timeline say.
+func (w *world) counts(user store.User) (all []string) {
+	w.Helper()
+	for _, m := range w.entries(user) {
+		var body msync.MessageBody
+		if m.Ns == msync.Meta_CHAT && proto.Unmarshal(m.Payload, &body) == nil && body.Type == msync.MessageBody_READ_ACK {
+			all = append(all, fmt.Sprint(body.From.GetName(), " ", body.AckContent, " ", body.Ext[0].GetStringValue()))
+		}
+	}
+	return all
+}
+
+func receiptFor(id int64) *msync.MessageBody {
+	return &msync.MessageBody{Type: msync.MessageBody_READ_ACK, AckMessageId: uint64(id), AckContent: "seen",
+		MsgConfig: &msync.MessageBody_MessageConfig{AllowGroupAck: true}, Contents: []*msync.MessageBody_Content{{}}}
+}
+
+func TestTheSenderIsToldHowManyHaveReadAMessage(t *testing.T) {
+	w := newWorld(t)
+	bob, carol, dave := w.device(w.bob), w.sender("carol"), w.sender("dave")
+	group := w.group(w.alice, bob, carol)
+	wanted := groupText("read this")
+	wanted.MsgConfig = &msync.MessageBody_MessageConfig{AllowGroupAck: true}
+	r := w.sent(w.alice, metaIn(group, wanted))
+	plain := w.sent(w.alice, metaIn(group, groupText("or not")))
+	w.sent(bob, metaIn(group, receiptFor(r.ID)))
+	w.sent(bob, metaIn(group, receiptFor(r.ID)))               // once more
+	w.sent(w.alice, metaIn(group, receiptFor(r.ID)))           // one's own
+	w.sent(carol, fresh(metaTo("whatever", receiptFor(r.ID)))) // the receiver means nothing
+	want := []string{fmt.Sprintf(`bob seen {"%d":1}`, r.ID), fmt.Sprintf(`carol seen {"%d":2}`, r.ID)}
+	if got := w.counts(w.alice.User); !slices.Equal(got, want) {
+		t.Errorf("alice is told %q, want %q", got, want)
+	}
+	if got := w.counts(w.bob); got != nil {
+		t.Errorf("bob is told %q", got)
+	}
+	for what, again := range map[string]struct {
+		from Sender
+		id   int64
+	}{"a stranger": {dave, r.ID}, "a message whose sender does not ask": {bob, plain.ID}, "no message": {bob, 77}} {
+		w.refused("the receipt of "+what, w.sendAs(again.from, metaIn(group, receiptFor(again.id))), errcode.ServerUnknownError)
+	}
+	big := receiptFor(r.ID)
+	big.AckContent = strings.Repeat("x", 6000)
+	w.refused("a receipt with too much", w.sendAs(bob, metaIn(group, big)), errcode.MessageTooLarge)
+
+	readers := func(by muc.Actor, group string, id, above int64, limit int) (names []string, last int64, err error) {
+		page, err := w.messages.GroupReaders(t.Context(), by, group, uint64(id), above, limit)
+		for _, r := range page.Page {
+			names, last = append(names, r.User.Name), r.Row
+		}
+		if err == nil && page.Count != 2 {
+			t.Errorf("%d have read it", page.Count)
+		}
+		return names, last, err
+	}
+	first, last, err := readers(w.owner(w.alice), group.Name, r.ID, 0, 1)
+	w.must(err)
+	second, _, err := readers(muc.Backend(w.app), group.Name, r.ID, last, 10)
+	w.must(err)
+	if got := append(first, second...); !slices.Equal(got, []string{"bob", "carol"}) {
+		t.Errorf("read by %q", got)
+	}
+	other := w.group(w.alice)
+	for what, again := range map[string]struct {
+		by    muc.Actor
+		group string
+		id    int64
+		want  error
+	}{
+		"somebody else": {w.owner(bob), group.Name, r.ID, ErrNotSender}, "no message": {w.owner(w.alice), group.Name, 77, ErrNoMessage},
+		"another group": {w.owner(w.alice), other.Name, r.ID, ErrNoMessage}, "no group": {w.owner(w.alice), "7", r.ID, muc.ErrNotExist},
+	} {
+		if _, _, err := readers(again.by, again.group, again.id, 0, 10); !errors.Is(err, again.want) {
+			t.Errorf("readers for %s: %v", what, err)
+		}
+	}
+	w.set(`{"group_receipts":false}`)
+	w.refused("a receipt where that is off", w.sendAs(bob, metaIn(group, receiptFor(r.ID))), errcode.ServerUnknownError)
+	if _, _, err := readers(w.owner(w.alice), group.Name, r.ID, 0, 10); !errors.Is(err, ErrReceiptsOff) {
+		t.Errorf("readers where that is off: %v", err)
+	}
+	w.sent(w.alice, metaIn(group, recallOf(r.ID)))
+	found, _, _ := w.read(r.ID)
+	if _, count, err := w.store.ListReceipts(t.Context(), store.Point{Timeline: found.Timeline, Seq: found.Seq}, 0, 1); err != nil || count != 0 {
+		t.Errorf("a recalled message has %d receipts, %v", count, err)
+	}
+}
+
+func TestAMemberWhoHasReadAGroupHasNothingUnread(t *testing.T) {
+	w := newWorld(t)
+	bob, carol := w.device(w.bob), w.sender("carol")
+	group := w.group(w.alice, bob)
+	last := w.sent(w.alice, metaIn(group, groupText("hello")))
+	ack := &msync.MessageBody{Type: msync.MessageBody_CHANNEL_ACK}
+	w.sent(bob, metaIn(group, ack))
+	found, _, _ := w.read(last.ID)
+	c, err := w.store.Conversation(t.Context(), w.bob.ID, found.Key)
+	w.must(err)
+	if c.Read < found.Seq {
+		t.Errorf("the read mark is at %d of %d", c.Read, found.Seq)
+	}
+	w.refused("a stranger", w.sendAs(carol, metaIn(group, ack)), errcode.GroupNotJoined)
+}
+
+func TestMessagesInThreadsSayWhereTheyAre(t *testing.T) {
+	w := newWorld(t)
+	bob, carol := w.device(w.bob), w.sender("carol")
+	group := w.group(w.alice, bob, carol)
+	root := w.sent(w.alice, metaIn(group, groupText("what about this?")))
+	thread, err := w.mucs.CreateThread(t.Context(), w.owner(bob), muc.ThreadOptions{Group: group.Name, Title: "this", Message: root.ID})
+	w.must(err)
+	body := groupText("this is fine")
+	body.Meta = `{"thread":{},"translations":[]}`
+	r := w.sent(bob, metaIn(thread.Muc, body))
+	found, meta, kept := w.read(r.ID)
+	want := fmt.Sprintf(`{"thread":{"msg_parent_id":"%d","muc_parent_id":"%s","thread_name":"this"},"translations":[]}`, root.ID, group.Name)
+	if found.Key != store.MucKey(w.app.ID, thread.ID) || kept.Meta != want || meta.To.Name != thread.Name {
+		t.Errorf("kept %+v to %v with the meta %s, want %s", found.Key, meta.To, kept.Meta, want)
+	}
+	edited := w.sent(bob, metaIn(thread.Muc, editOf(r.ID, "or not")))
+	if _, _, event := w.read(edited.ID); !strings.Contains(event.Meta, `"thread":{"msg_parent_id"`) {
+		t.Errorf("an edit tells %s", event.Meta)
+	}
+	w.refused("a member of the group who has not joined", w.sendAs(carol, metaIn(thread.Muc, groupText("hi"))), errcode.GroupNotJoined)
+	w.sent(bob, metaIn(thread.Muc, recallOf(r.ID)))
+}

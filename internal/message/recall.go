@@ -62,7 +62,7 @@ func (s *Service) recall(ctx context.Context, from Sender, meta *msync.Meta, bod
 			return err
 		}
 		if found.Recalled {
-			done(Result{ID: s.delivery.NewID(), Time: s.clock.Now().UnixMilli()})
+			done(s.taken())
 			return nil
 		}
 		r, again, err := s.amend(ctx, from, c, found, store.Amend{Recall: true}, event, meta.Id)
@@ -82,7 +82,8 @@ func (s *Service) recall(ctx context.Context, from Sender, meta *msync.Meta, bod
 // strip removes what hangs on a message that is gone. It is not shown any more anyhow.
 func (s *Service) strip(ctx context.Context, found store.Found) {
 	_, unpinned := s.store.DropPin(ctx, found.Timeline, found.ID)
-	if err := errors.Join(unpinned, s.store.DropReactions(ctx, found.ID)); err != nil {
+	unread := s.store.DropReceipts(ctx, store.Point{Timeline: found.Timeline, Seq: found.Seq})
+	if err := errors.Join(unpinned, unread, s.store.DropReactions(ctx, found.ID)); err != nil {
 		s.log.Warn("strip recalled message", "msg_id", found.ID, "error", err)
 	}
 }

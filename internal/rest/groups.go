@@ -29,6 +29,8 @@ func (a *API) groupRoutes() []Route {
 		{http.MethodPost, "/chatgroups/{place}/shield", UserToken, a.of(a.shieldGroup(true))},
 		{http.MethodDelete, "/chatgroups/{place}/shield", UserToken, a.of(a.shieldGroup(false))},
 
+		{http.MethodGet, "/chatgroups/{place}/acks/{message}", AnyToken, a.of(a.groupReaders)},
+
 		{http.MethodPut, "/metadata/chatgroup/{place}/user/{member}", AnyToken, a.of(a.setMemberAttributes)},
 		{http.MethodPut, "/sdk/metadata/chatgroup/{place}/user/{member}", AnyToken, a.of(a.setMemberAttributes)},
 		{http.MethodGet, "/metadata/chatgroup/{place}/user/{member}", AnyToken, a.of(a.memberAttributes)},
@@ -278,4 +280,38 @@ func (a *API) ignoreGroups(ctx context.Context, c *Call, data []byte) (Answer, e
 		}
 	}
 	return oneUser(actor.User), nil
+}
+
+// pageOfReaders is what the web client asks for.
+const pageOfReaders = 500
+
+// groupReaders tells who has read a message.
+func (a *API) groupReaders(ctx context.Context, c *Call, who muc.Actor, group string) (Answer, error) {
+	id, err := strconv.ParseUint(c.Value("message"), 10, 63)
+	if err != nil {
+		return Answer{}, illegal("%q is no id of a message", c.Value("message"))
+	}
+	limit, err := c.Limit(pageOfReaders, pageOfReaders)
+	if err != nil {
+		return Answer{}, err
+	}
+	above, err := c.cursor("key")
+	if err != nil {
+		return Answer{}, err
+	}
+	readers, err := a.messages.GroupReaders(ctx, who, group, id, above, limit+1)
+	if err != nil {
+		return Answer{}, err
+	}
+	next, names := "", []string{}
+	if len(readers.Page) > limit {
+		readers.Page = readers.Page[:limit]
+		next = nextCursor(readers.Page[limit-1].Row)
+	}
+	var last int64 // when the last one of the page read it
+	for _, r := range readers.Page {
+		names, last = append(names, r.User.Name), r.Time
+	}
+	return Answer{Data: map[string]any{"ackmid": c.Value("message"), "is_last": next == "", "next_key": next, "timestamp": last,
+		"total": readers.Count, "userlist": names}}, nil
 }
