@@ -53,7 +53,11 @@ func (s *Service) maySend(m store.Muc, st store.Standing, user store.User) error
 	if m.Disabled {
 		return disabled(m)
 	}
-	if err := verdictOf(m, Send, standing(st, s.now()), user.Name); err != nil {
+	who := standing(st, s.now())
+	if who == Admin && st.MutedUntil > s.now() {
+		who = Muted // by the owner
+	}
+	if err := verdictOf(m, Send, who, user.Name); err != nil {
 		return err
 	}
 	if m.MuteAll && st.Role < store.RoleAdmin && !st.Allowed {

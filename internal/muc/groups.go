@@ -417,6 +417,10 @@ func (s *Service) transfer(ctx context.Context, sc scene, to store.Peer) error {
 	} else if err != nil {
 		return err
 	}
+	if _, err := s.store.DropMarks(ctx, sc.muc.ID, store.MarkMute, []int64{to.ID}); err != nil { // who could lift it later?
+		return err
+	}
+	s.moved(sc.muc, to.ID)
 	e := event{operation: msync.MUCBody_ASSIGN_OWNER, from: old.Name, to: []string{to.Name}}
 	if sc.muc.Kind == store.MucRoom {
 		return s.toUsers(ctx, sc.Actor, sc.muc, e, old, to)

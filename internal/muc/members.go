@@ -69,8 +69,11 @@ func (s *Service) admit(ctx context.Context, sc scene, people []person, how admi
 		if p.err == nil {
 			at[p.user.ID] = i
 			users = append(users, peer(p.user))
-			// What does not come back from the store has been a member, is banned or has been deleted.
-			results[i].Err = alreadyMember(sc.muc, p.user.Name)
+			// Who does not come back from the store has been a member, or was deleted a moment ago. In a room that is no
+			// error: there the client would wait for ever for its answer.
+			if sc.muc.Kind != store.MucRoom {
+				results[i].Err = alreadyMember(sc.muc, p.user.Name)
+			}
 		}
 	}
 	_, perUser := limits(s.settings(sc.App), sc.muc.Kind)
@@ -235,7 +238,8 @@ func (s *Service) Invite(ctx context.Context, actor Actor, id string, names []st
 }
 
 // AddMembers makes users members of a group or room without asking anyone, as a backend may, and in rooms the owner and
-// admins. Any number may be added in one call. The errors are those of Invite; for rooms 704 instead of 606.
+// admins. Any number may be added in one call. The errors are those of Invite; for rooms 704 instead of 606, and it is no
+// error to be in one already.
 func (s *Service) AddMembers(ctx context.Context, actor Actor, kind store.MucKind, id string, names []string) ([]Result, error) {
 	sc, err := s.permit(ctx, actor, kind, id, Add)
 	if err != nil {

@@ -50,7 +50,7 @@ func (s *Service) JoinRoom(ctx context.Context, actor Actor, id string, o JoinOp
 	}
 	if sc.stand.Role == store.RoleNone {
 		results, err := s.admit(ctx, sc, []person{{user: actor.User}}, admission{ext: o.Ext})
-		if err == nil && !errors.Is(results[0].Err, ErrMember) {
+		if err == nil {
 			err = results[0].Err
 		}
 		if err != nil {

@@ -63,8 +63,7 @@ func (s *Service) finish(ctx context.Context) error {
 // Forget takes a user out of everything, before the user is deleted: what the user owns goes to the oldest admin, else to
 // the oldest member, and is destroyed if there is nobody else.
 func (s *Service) Forget(ctx context.Context, app *account.App, user store.User) error {
-	ctx, cancel := outlast(ctx)
-	defer cancel()
+	ctx = context.WithoutCancel(ctx)
 	for _, kind := range []store.MucKind{store.MucThread, store.MucGroup, store.MucRoom} {
 		for {
 			joined, err := s.store.JoinedMucs(ctx, store.JoinedQuery{User: user.ID, Kind: kind, Limit: memberSlice})
