@@ -146,8 +146,8 @@ proves('reportMessage', 'a message is reported to the backend, from every kind o
 
 test('reports are refused with their codes', async (t) => {
   const [alice, bob] = await clients(t, stoa, 'alice', 'bob');
-  const { serverMsgId } = await alice.text(bob.user, 'nasty');
-  const report = (messageId, reportReason = 'bad') => bob.conn.reportMessage({ reportType: 'spam', reportReason, messageId });
+  const { serverMsgId } = await bob.text(alice.user, 'nasty');
+  const report = (messageId, reportReason = 'bad') => alice.conn.reportMessage({ reportType: 'spam', reportReason, messageId });
   await assert.rejects(report('77'), { type: 51 });
   await assert.rejects(report(serverMsgId, 'x'.repeat(513)), { type: 50 });
   await stoa.rest.change(t, { reports: false });

@@ -125,6 +125,6 @@ test('reactions are refused with their codes', async (t) => {
   await alice.conn.recallMessage({ mid: id, to: bob.user, chatType: 'singleChat' });
   await assert.rejects(react(bob, id, 'late'), { type: 51 });
   await stoa.rest.change(t, { reactions: false });
-  await assert.rejects(react(bob, inGroup), { type: 505 });
-  await assert.rejects(bob.conn.getReactionDetail({ messageId: inGroup, reaction: 'ok' }), { type: 505 });
+  await assert.rejects(react(alice, inGroup), { type: 505 });
+  await assert.rejects(alice.conn.getReactionDetail({ messageId: inGroup, reaction: 'ok' }), { type: 505 });
 });
