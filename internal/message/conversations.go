@@ -170,11 +170,11 @@ func (s *Service) Conversations(ctx context.Context, app *account.App, user stor
 			continue
 		}
 		if len(page) == q.Limit {
-			return page, page[len(page)-1].rank(q.Pinned).String(), s.fill(ctx, user, page)
+			return page, page[len(page)-1].rank(q.Pinned).String(), s.fill(ctx, app, user, page)
 		}
 		page = append(page, l)
 	}
-	return page, "", s.fill(ctx, user, page)
+	return page, "", s.fill(ctx, app, user, page)
 }
 
 // listed returns what a query asks for, without names.
@@ -258,7 +258,7 @@ func (s *Service) placeOf(ctx context.Context, user store.User, key store.Key) (
 }
 
 // fill counts what is unread in conversations, and finds their last messages.
-func (s *Service) fill(ctx context.Context, user store.User, page []Listed) error {
+func (s *Service) fill(ctx context.Context, app *account.App, user store.User, page []Listed) error {
 	conversations := make([]store.Conversation, len(page))
 	for i, l := range page {
 		conversations[i] = l.conversation
@@ -267,6 +267,8 @@ func (s *Service) fill(ctx context.Context, user store.User, page []Listed) erro
 	if err != nil {
 		return err
 	}
+	var last []store.Entry
+	var of []*Listed // those whose last messages these are
 	for i := range page {
 		l := &page[i]
 		l.Unread = unread[i]
@@ -274,16 +276,20 @@ func (s *Service) fill(ctx context.Context, user store.User, page []Listed) erro
 		if err != nil {
 			return err
 		}
-		if len(visible) == 0 {
-			continue
+		if len(visible) > 0 {
+			last, of = append(last, visible[0]), append(of, l)
 		}
-		e := visible[0]
+	}
+	if err := s.showReactions(ctx, app, user, last); err != nil {
+		return err
+	}
+	for i, e := range last {
 		object, err := msync.MessageJSON(e.ID, e.Time, e.Meta)
 		if err != nil {
 			s.log.Warn("a stored message has no JSON form", "id", e.ID, "error", err)
 			continue
 		}
-		l.Last = &object
+		of[i].Last = &object
 	}
 	return nil
 }

@@ -119,6 +119,7 @@ func (s *Service) PinnedMessages(ctx context.Context, app *account.App, user sto
 		pins = pins[:limit]
 		next = pins[limit-1].Row
 	}
+	var entries []store.Entry
 	for _, pin := range pins {
 		m, err := s.look(ctx, app, user, pin.Message)
 		if errors.Is(err, errcode.MessageNotFound) {
@@ -126,7 +127,15 @@ func (s *Service) PinnedMessages(ctx context.Context, app *account.App, user sto
 		} else if err != nil {
 			return nil, 0, err
 		}
-		list = append(list, PinnedMessage{pin, m.object})
+		list, entries = append(list, PinnedMessage{Pin: pin}), append(entries, m.Entry)
+	}
+	if err := s.showReactions(ctx, app, user, entries); err != nil {
+		return nil, 0, err
+	}
+	for i, e := range entries {
+		if list[i].Message, err = msync.MessageJSON(e.ID, e.Time, e.Meta); err != nil {
+			return nil, 0, err
+		}
 	}
 	return list, next, nil
 }

@@ -393,6 +393,13 @@ func (s *Store) remove(ctx context.Context, upTo store.Point) (removed int, err 
 		return 0, nil
 	}
 	err = s.tx(ctx, func(tx pgx.Tx) error {
+		// What hangs on the entries goes first.
+		for _, which := range []string{"reactor WHERE", "reaction WHERE", "pin WHERE timeline = $1 AND"} {
+			_, err := tx.Exec(ctx, "DELETE FROM "+which+" message IN (SELECT id FROM entry WHERE timeline = $1 AND seq <= $2)", upTo.Timeline, upTo.Seq)
+			if err != nil {
+				return err
+			}
+		}
 		tag, err := tx.Exec(ctx, "DELETE FROM entry WHERE timeline = $1 AND seq <= $2", upTo.Timeline, upTo.Seq)
 		if removed = int(tag.RowsAffected()); err != nil || removed == 0 {
 			return err

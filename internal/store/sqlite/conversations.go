@@ -521,6 +521,9 @@ func (s *Store) remove(tx *sql.Conn, old []tailEntry) (int, error) {
 			query  string
 			values []any
 		}{
+			{"DELETE FROM reactor WHERE reaction IN (SELECT id FROM reaction WHERE message = (SELECT id FROM entry WHERE pos = ?))", []any{e.pos}},
+			{"DELETE FROM reaction WHERE message = (SELECT id FROM entry WHERE pos = ?)", []any{e.pos}},
+			{"DELETE FROM pin WHERE timeline = ? AND message = (SELECT id FROM entry WHERE pos = ?)", []any{e.timeline, e.pos}},
 			{"DELETE FROM entry WHERE pos = ?", []any{e.pos}},
 			{"DELETE FROM entry_index WHERE timeline = ? AND seq = ?", []any{e.timeline, e.seq}},
 			{"DELETE FROM sent WHERE sender = ? AND device = ? AND client = ? AND pos = ?", []any{e.sent.user, e.sent.device, int64(e.sent.client), e.pos}},

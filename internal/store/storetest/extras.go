@@ -232,6 +232,35 @@ var pinTests = []test{
 	}},
 }
 
+// hangingTests are about what belongs to messages.
+var hangingTests = []test{
+	{"what is removed for its age takes reactions and pins along", func(t *testing.T, e *env) {
+		app := e.app()
+		alice, bob := e.user(app, "alice"), e.user(app, "bob")
+		key := pair(app, alice, bob)
+		old, young := message(key, alice, "old"), message(key, alice, "young")
+		old.Time = start - 50*hour
+		appended := e.append(old, young)
+		for _, m := range appended {
+			e.react(m.ID, "ok", bob)
+			e.check("pin", e.PutPin(e.ctx, m.Timeline, m.ID, peer(bob), start, plenty))
+		}
+		for pass, removed := 0, 0; removed < 1; pass++ {
+			_, n, err := e.Expire(e.ctx, app.ID, start-24*hour, 0)
+			e.check("expire", err)
+			if removed += n; pass > 1000 {
+				e.Fatalf("nothing is removed")
+			}
+		}
+		same(t, "reactions to the old", e.reactions(bob, appended[0].ID), nil)
+		same(t, "reactions to the young", len(e.reactions(bob, appended[1].ID)), 1)
+		pins, err := e.ListPins(e.ctx, appended[0].Timeline, 0, plenty)
+		e.check("list pins", err)
+		same(t, "pins", len(pins), 1)
+		same(t, "pinned", pins[0].Message, appended[1].ID)
+	}},
+}
+
 var reportTests = []test{
 	{"reports are listed newest first, one of a user about a message", func(t *testing.T, e *env) {
 		app, other := e.app(), e.app()

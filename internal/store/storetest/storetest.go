@@ -51,6 +51,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"Reactions", reactionTests},
 		{"Pins", pinTests},
 		{"Reports", reportTests},
+		{"Hanging", hangingTests},
 		{"Profiles", profileTests},
 		{"Presence", presenceTests},
 		{"Push", pushTests},
