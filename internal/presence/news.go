@@ -182,30 +182,30 @@ func (s *Service) tell(ctx context.Context, all []due) (notices int, err error) 
 	if err != nil {
 		return 0, err
 	}
-	for _, d := range all {
-		if !slices.Contains(watched, d.user) {
+	var peers []store.Peer
+	for _, w := range watched {
+		if app, ok := s.accounts.AppByID(w.App); ok && app.Settings.Presence {
+			peers = append(peers, w.Target)
+		}
+	}
+	if len(peers) == 0 {
+		return 0, nil
+	}
+	states, err := s.states(ctx, peers)
+	if err != nil {
+		return 0, err
+	}
+	for i, peer := range peers {
+		d := all[slices.Index(users, peer.ID)]
+		if !d.applyTo(&states[i]) {
 			continue
 		}
-		watches, err := s.store.Watchers(ctx, d.user, s.now())
+		watches, err := s.store.Watchers(ctx, peer.ID, s.now())
 		if err != nil {
 			return notices, err
-		}
-		if len(watches) == 0 {
-			continue
-		}
-		if app, ok := s.accounts.AppByID(watches[0].App); !ok || !app.Settings.Presence {
-			continue
-		}
-		states, err := s.states(ctx, []store.Peer{watches[0].Target})
-		if err != nil {
-			return notices, err
-		}
-		state := states[0]
-		if !d.applyTo(&state) {
-			continue
 		}
 		for _, w := range watches {
-			stored, err := notice(state, w)
+			stored, err := notice(states[i], w)
 			if err != nil {
 				return notices, err
 			}

@@ -282,7 +282,8 @@ func TestAStormIsToldOncePerUserAndPaced(t *testing.T) {
 	for range 64 { // so that the writes share commits
 		workers.Go(func() {
 			for i := range work {
-				user, err := w.accounts.RegisterHashed(t.Context(), w.app, account.NewUser{Name: fmt.Sprint("user", i)}, "")
+				name := fmt.Sprint("user", i)
+				user, err := w.store.CreateUser(t.Context(), store.User{App: w.app.ID, Name: name, UUID: name, Active: true})
 				if err != nil {
 					t.Error(err)
 					return

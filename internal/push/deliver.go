@@ -45,6 +45,7 @@ type provider interface {
 var (
 	errDead    = errors.New("token is not known any more")
 	errRefused = errors.New("notification is refused")
+	errGone    = errors.New("there is nothing to tell")
 )
 
 // laterError asks to be tried again after a time.
@@ -102,13 +103,23 @@ func (s *Service) deliverSome(ctx context.Context) (int, error) {
 
 // settle notes what became of an attempt.
 func (s *Service) settle(ctx context.Context, n store.Notification, err error) error {
-	switch {
-	case ctx.Err() != nil:
+	if ctx.Err() != nil {
 		return ctx.Err()
-	case err == nil, errors.Is(err, errDead):
-		return s.store.FinishNotification(ctx, n.ID)
+	}
+	result := resultFailed
+	switch {
+	case err == nil:
+		result = resultTaken
+	case errors.Is(err, errGone):
+		result = resultDropped
+	case errors.Is(err, errDead):
+		result = resultDead
 	case errors.Is(err, errRefused):
+		result = resultRefused
 		s.log.Warn("notification refused", "user", n.User, "error", err)
+	}
+	s.metrics.results.WithLabelValues(result).Inc()
+	if result != resultFailed {
 		return s.store.FinishNotification(ctx, n.ID)
 	}
 	n.Attempts++
@@ -121,29 +132,32 @@ func (s *Service) settle(ctx context.Context, n store.Notification, err error) e
 	return s.store.RetryNotification(ctx, n.ID, n.Attempts, s.now()+wait.Milliseconds())
 }
 
-// deliver gives a notification to its provider. It returns nil when there is nothing more to do.
+// deliver gives a notification to its provider. The error wraps errGone when there is nothing to tell any more.
 func (s *Service) deliver(ctx context.Context, n store.Notification) error {
 	if s.now()-n.Created > maxAge.Milliseconds() {
-		return nil
+		return fmt.Errorf("%w: the message is old", errGone)
 	}
 	app, ok := s.accounts.AppByID(n.App)
 	if !ok || !notifies(app) {
-		return nil
+		return fmt.Errorf("%w: the app notifies nobody", errGone)
 	}
 	sessions, err := s.store.SessionsOf(ctx, []int64{n.User}, s.now())
-	if err != nil || len(sessions) > 0 {
-		return err // who has come online meanwhile has the message
+	if err != nil {
+		return err
 	}
-	token, ok, err := s.token(ctx, n)
-	if err != nil || !ok {
+	if len(sessions) > 0 {
+		return fmt.Errorf("%w: the user has come online", errGone)
+	}
+	token, err := s.token(ctx, n)
+	if err != nil {
 		return err
 	}
 	p, err := s.provider(app, token.Notifier)
-	if err != nil || p == nil {
+	if err != nil {
 		return err
 	}
-	note, ok, err := s.note(ctx, n)
-	if err != nil || !ok {
+	note, err := s.note(ctx, n)
+	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, sendTime)
@@ -156,17 +170,20 @@ func (s *Service) deliver(ctx context.Context, n store.Notification) error {
 	return err
 }
 
-func (s *Service) token(ctx context.Context, n store.Notification) (store.PushToken, bool, error) {
+func (s *Service) token(ctx context.Context, n store.Notification) (store.PushToken, error) {
 	tokens, err := s.store.PushTokens(ctx, []int64{n.User})
+	if err != nil {
+		return store.PushToken{}, err
+	}
 	for _, t := range tokens {
 		if t.Device == n.Device {
-			return t, true, nil
+			return t, nil
 		}
 	}
-	return store.PushToken{}, false, err
+	return store.PushToken{}, fmt.Errorf("%w: the device has no token", errGone)
 }
 
-// provider returns the provider of that name; nil if the app has it no more.
+// provider returns the provider of that name.
 func (s *Service) provider(app *account.App, name string) (provider, error) {
 	s.provideMu.Lock()
 	defer s.provideMu.Unlock()
@@ -184,7 +201,7 @@ func (s *Service) provider(app *account.App, name string) (provider, error) {
 		s.providers[settings] = p
 		return p, nil
 	}
-	return nil, nil
+	return nil, fmt.Errorf("%w: the app has no provider %q", errGone, name)
 }
 
 func (s *Service) newProvider(settings account.PushProvider) (provider, error) {
@@ -197,30 +214,33 @@ func (s *Service) newProvider(settings account.PushProvider) (provider, error) {
 	return logged{s.log}, nil
 }
 
-// note words a notification; false: the message is gone.
-func (s *Service) note(ctx context.Context, n store.Notification) (note Note, ok bool, err error) {
+// note words a notification.
+func (s *Service) note(ctx context.Context, n store.Notification) (note Note, err error) {
 	entries, err := s.store.ReadTimeline(ctx, n.Timeline, n.Seq-1, 1, 1)
-	if err != nil || len(entries) == 0 || entries[0].Seq != n.Seq || entries[0].Recalled {
-		return note, false, err
+	if err != nil {
+		return note, err
+	}
+	if len(entries) == 0 || entries[0].Seq != n.Seq || entries[0].Recalled {
+		return note, fmt.Errorf("%w: the message is not there any more", errGone)
 	}
 	c, err := contentOf(entries[0])
 	if err != nil {
-		return note, false, fmt.Errorf("%w: %w", errRefused, err)
+		return note, fmt.Errorf("%w: %w", errRefused, err)
 	}
 	note = Note{Message: fmt.Sprint(entries[0].ID), From: c.From, Conversation: c.From, Kind: c.Type}
 	if c.Type != "chat" {
 		note.Conversation = c.To
 	}
 	if note.Badge, err = s.unread(ctx, n.User); err != nil {
-		return note, false, err
+		return note, err
 	}
 	wanted, err := s.store.PushUserOf(ctx, n.User)
 	if err != nil {
-		return note, false, err
+		return note, err
 	}
 	if wanted.Detailed {
 		if note.Title, note.Body, err = s.wording(ctx, n, entries[0], c); err != nil {
-			return note, false, err
+			return note, err
 		}
 	} else {
 		note.Title, note.Body = "New message", "You have a new message"
@@ -233,7 +253,7 @@ func (s *Service) note(ctx context.Context, n store.Notification) (note Note, ok
 		note.Body = body
 	}
 	note.Title, note.Body = cut(note.Title, maxTitle), cut(note.Body, maxBody)
-	return note, true, nil
+	return note, nil
 }
 
 // wording is a notification that shows sender and content: the title is the sender or the group.

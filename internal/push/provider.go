@@ -95,11 +95,12 @@ func pemBytes(text string) ([]byte, error) {
 	return block.Bytes, nil
 }
 
-// logged is the provider for development: it writes into the server's log that there is something, but not what.
+// logged is the provider for development: it writes into the server's log that there is something, but not what. Who has
+// chosen it wants to see that, so it is no mere information: the development server shows warnings only.
 type logged struct{ log *slog.Logger }
 
 // Send implements provider.
 func (l logged) Send(_ context.Context, _ string, note Note) error {
-	l.log.Info("notification", "message", note.Message, "conversation", note.Conversation, "kind", note.Kind, "badge", note.Badge)
+	l.log.Warn("notification", "message", note.Message, "conversation", note.Conversation, "kind", note.Kind, "badge", note.Badge)
 	return nil
 }

@@ -56,6 +56,7 @@ type Service struct {
 	delivery *delivery.Service
 	clock    *clock.Clock
 	node     int
+	metrics  *Metrics
 	log      *slog.Logger
 	client   *http.Client // to the providers
 
@@ -75,8 +76,8 @@ type Service struct {
 
 // New makes the service of a node. It is to be told of the node's messages: delivery.Service.Observe. Run has it bring
 // notifications.
-func New(accounts *account.Service, s Store, d *delivery.Service, c *clock.Clock, node int, log *slog.Logger) *Service {
-	return &Service{accounts: accounts, store: s, delivery: d, clock: c, node: node, log: log, client: newClient(),
+func New(accounts *account.Service, s Store, d *delivery.Service, c *clock.Clock, node int, m *Metrics, log *slog.Logger) *Service {
+	return &Service{accounts: accounts, store: s, delivery: d, clock: c, node: node, metrics: m, log: log, client: newClient(),
 		wake: make(chan struct{}, 1), more: make(chan struct{}, 1),
 		members: map[int64]members{}, providers: map[account.PushProvider]provider{}}
 }

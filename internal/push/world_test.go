@@ -21,6 +21,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -221,7 +222,11 @@ type world struct {
 	app      *account.App
 	log      *logBook
 	stop     func() // ends the service's work
+	observer atomic.Pointer[Service]
 }
+
+// Committed implements delivery.Observer for the service that there is now.
+func (w *world) Committed(message store.Found) { w.observer.Load().Committed(message) }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
@@ -236,8 +241,9 @@ func newWorld(t *testing.T) *world {
 	w.delivery = delivery.New(w.hub, w.store, b, delivery.NewIDs(0, 0), w.clock, delivery.NewMetrics(prometheus.NewRegistry()), log)
 	accounts, err := account.New(t.Context(), w.store, w.delivery, b, w.clock, 0, log)
 	w.must(err)
-	w.Service = New(accounts, w.store, w.delivery, w.clock, 0, log)
+	w.Service = New(accounts, w.store, w.delivery, w.clock, 0, NewMetrics(prometheus.NewRegistry()), log)
 	w.fresh()
+	w.delivery.Observe(w)
 	t.Cleanup(func() {
 		w.stop()
 		w.delivery.Close()
@@ -263,9 +269,9 @@ func newWorld(t *testing.T) *world {
 func (w *world) fresh() {
 	w.stop()
 	w.stop = func() {}
-	w.Service = New(w.Service.accounts, w.store, w.delivery, w.clock, 0, w.Service.log)
+	w.Service = New(w.Service.accounts, w.store, w.delivery, w.clock, 0, w.Service.metrics, w.Service.log)
 	w.Service.client.Transport.(*http.Transport).TLSClientConfig.RootCAs = w.roots()
-	w.delivery.Observe(w.Service)
+	w.observer.Store(w.Service)
 }
 
 func (w *world) roots() *x509.CertPool {

@@ -114,7 +114,7 @@ func newWorld(t testing.TB) *world {
 	w.mucs = muc.New(w.accounts, s, d, b, w.clock, log)
 	w.accounts.BeforeDelete(w.mucs.Forget)
 	w.mucs.BeforeEnd(w.files.DropPlace)
-	w.api = New(Services{Accounts: w.accounts, Contacts: w.contacts, Presence: w.presence, Push: push.New(w.accounts, s, d, w.clock, 0, log), Files: w.files,
+	w.api = New(Services{Accounts: w.accounts, Contacts: w.contacts, Presence: w.presence, Push: push.New(w.accounts, s, d, w.clock, 0, push.NewMetrics(w.registry), log), Files: w.files,
 		Messages: w.messages, Mucs: w.mucs, Rehearsals: w.rehearsals},
 		w.clock, w.registry, log)
 	w.server = httptest.NewServer(w.api)

@@ -45,8 +45,8 @@ type Presence interface {
 	// ListWatched returns up to limit of a user's watches in order of the targets' numbers, after leaving out that many,
 	// and how many there are.
 	ListWatched(ctx context.Context, watcher, now int64, leave, limit int) (page []Watch, total int, err error)
-	// Watched returns those of the users whom somebody watches.
-	Watched(ctx context.Context, users []int64, now int64) ([]int64, error)
+	// Watched returns a watch of each of the users whom somebody watches.
+	Watched(ctx context.Context, users []int64, now int64) ([]Watch, error)
 	// Watchers returns who watches a user.
 	Watchers(ctx context.Context, target, now int64) ([]Watch, error)
 	// ForgetWatches removes up to limit watches that have ended and returns how many.

@@ -107,14 +107,10 @@ func (s *Store) ListWatched(ctx context.Context, watcher, now int64, leave, limi
 }
 
 // Watched implements store.Presence.
-func (s *Store) Watched(ctx context.Context, users []int64, now int64) ([]int64, error) {
-	rows, err := s.pool.Query(ctx, `
-		SELECT u FROM unnest($1::bigint[]) u WHERE EXISTS (SELECT FROM watch WHERE target = u AND expires > $2)`, users, now)
-	if err != nil {
-		return nil, wrap("read watched users", err)
-	}
-	watched, err := pgx.CollectRows(rows, pgx.RowTo[int64])
-	return watched, wrap("read watched users", err)
+func (s *Store) Watched(ctx context.Context, users []int64, now int64) ([]store.Watch, error) {
+	return collectWatches(s.pool.Query(ctx, `
+		SELECT w.* FROM unnest($1::bigint[]) u
+			CROSS JOIN LATERAL (SELECT `+watchColumns+` FROM watch WHERE target = u AND expires > $2 LIMIT 1) w`, users, now))
 }
 
 // Watchers implements store.Presence.

@@ -102,10 +102,10 @@ func (s *Store) ListWatched(ctx context.Context, watcher, now int64, leave, limi
 }
 
 // Watched implements store.Presence.
-func (s *Store) Watched(ctx context.Context, users []int64, now int64) ([]int64, error) {
-	rows, err := s.readDB.QueryContext(ctx, `SELECT value FROM json_each(?)
-		WHERE EXISTS (SELECT 1 FROM watch WHERE target = value AND expires > ?)`, list(users), now)
-	return collect(rows, err, func(r row) (user int64, err error) { return user, r.Scan(&user) })
+func (s *Store) Watched(ctx context.Context, users []int64, now int64) ([]store.Watch, error) {
+	rows, err := s.readDB.QueryContext(ctx, "SELECT "+watchColumns+` FROM json_each(?) u JOIN watch w ON w.target = u.value
+		AND w.watcher = (SELECT watcher FROM watch WHERE target = u.value AND expires > ? LIMIT 1)`, list(users), now)
+	return collect(rows, err, scanWatch)
 }
 
 // Watchers implements store.Presence.

@@ -139,7 +139,7 @@ var presenceTests = []test{
 		same(t, "watchers when one has ended", e.watchers(bob, start+10), []int64{carol.ID})
 		watched, err := e.Watched(e.ctx, []int64{alice.ID, bob.ID, carol.ID}, start+10)
 		e.check("watched", err)
-		same(t, "watched", watched, []int64{bob.ID})
+		same(t, "watched", watched, []store.Watch{{App: app.ID, Watcher: carol.ID, Target: peer(bob), Expires: start + 20}})
 		e.check("watch again", e.watch(alice, start+30, bob))
 		same(t, "watchers after a renewal", e.watchers(bob, start+20), []int64{alice.ID})
 
