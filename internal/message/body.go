@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/stoa-chat/stoa/internal/msync"
 	"github.com/stoa-chat/stoa/internal/store"
@@ -159,4 +160,35 @@ func appendName(payload []byte, field protowire.Number, name string) []byte {
 func appendField(payload []byte, field protowire.Number, value []byte) []byte {
 	payload = protowire.AppendTag(payload[:len(payload):len(payload)], field, protowire.BytesType)
 	return protowire.AppendBytes(payload, value)
+}
+
+// withMeta sets a key of the JSON in the body of a stored Meta.
+func withMeta(stored []byte, key string, value any) ([]byte, error) {
+	var meta msync.Meta
+	var body msync.MessageBody
+	if err := proto.Unmarshal(stored, &meta); err != nil {
+		return nil, err
+	}
+	if err := proto.Unmarshal(meta.Payload, &body); err != nil {
+		return nil, err
+	}
+	object := map[string]json.RawMessage{}
+	if body.Meta != "" {
+		if err := json.Unmarshal([]byte(body.Meta), &object); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	if object[key], err = json.Marshal(value); err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(object)
+	if err != nil {
+		return nil, err
+	}
+	body.Meta = string(text)
+	if meta.Payload, err = proto.Marshal(&body); err != nil {
+		return nil, err
+	}
+	return msync.StoredMeta(&meta)
 }

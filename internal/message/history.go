@@ -75,6 +75,9 @@ func (s *Service) History(ctx context.Context, app *account.App, user store.User
 	if err := s.showReactions(ctx, app, user, entries); err != nil {
 		return HistoryPage{}, err
 	}
+	if err := s.showThreads(ctx, app, c.Key, entries); err != nil {
+		return HistoryPage{}, err
+	}
 	page := HistoryPage{Next: q.Start, Last: !more}
 	for _, e := range entries {
 		page.Messages = append(page.Messages, msync.WholeMeta(e.ID, e.Time, e.Meta))

@@ -2,14 +2,11 @@ package message
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"unicode/utf8"
-
-	"google.golang.org/protobuf/proto"
 
 	"github.com/stoa-chat/stoa/errcode"
 	"github.com/stoa-chat/stoa/internal/account"
@@ -293,36 +290,10 @@ func (s *Service) showReactions(ctx context.Context, app *account.App, user stor
 
 // withReactions adds reactions to the JSON in the body of a stored Meta.
 func withReactions(stored []byte, reactions []store.Reaction) ([]byte, error) {
-	var meta msync.Meta
-	var body msync.MessageBody
-	if err := proto.Unmarshal(stored, &meta); err != nil {
-		return nil, err
-	}
-	if err := proto.Unmarshal(meta.Payload, &body); err != nil {
-		return nil, err
-	}
 	states := make([]reactionState, len(reactions))
 	for i, r := range reactions {
 		states[i] = stateOf(r)
 		states[i].State = &r.Mine
 	}
-	object := map[string]json.RawMessage{}
-	if body.Meta != "" {
-		if err := json.Unmarshal([]byte(body.Meta), &object); err != nil {
-			return nil, err
-		}
-	}
-	var err error
-	if object["reaction"], err = json.Marshal(states); err != nil {
-		return nil, err
-	}
-	text, err := json.Marshal(object)
-	if err != nil {
-		return nil, err
-	}
-	body.Meta = string(text)
-	if meta.Payload, err = proto.Marshal(&body); err != nil {
-		return nil, err
-	}
-	return msync.StoredMeta(&meta)
+	return withMeta(stored, "reaction", states)
 }

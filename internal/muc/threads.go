@@ -484,6 +484,43 @@ func (s *Service) lastMessage(ctx context.Context, thread store.Muc) (store.Entr
 	return last[0], nil
 }
 
+// ThreadOverview is what the history of a group tells of the thread of a message (docs/protocol/wire.md §7.5).
+type ThreadOverview struct {
+	ID      string `json:"id"`
+	Group   string `json:"muc_parent_id"`
+	Name    string `json:"name"`
+	Last    any    `json:"last_message"` // msync.MessageObject, or an empty object
+	Created int64  `json:"create_timestamp"`
+	Updated int64  `json:"update_timestamp"`
+	Count   int    `json:"message_count"`
+}
+
+// Overviews returns what there is to tell of the threads that hang on messages of a group, by the messages' ids.
+func (s *Service) Overviews(ctx context.Context, app *account.App, group int64, messages []int64) (map[int64]ThreadOverview, error) {
+	if len(messages) == 0 || !s.settings(app).Threads {
+		return nil, nil
+	}
+	threads, err := s.store.ListMucs(ctx, store.MucQuery{App: app.ID, Kind: store.MucThread, Parent: group, Messages: messages, Limit: len(messages)})
+	if err != nil || len(threads) == 0 {
+		return nil, err
+	}
+	parent, err := s.numbered(ctx, group)
+	if err != nil {
+		return nil, err
+	}
+	found := map[int64]ThreadOverview{}
+	for _, m := range threads {
+		o := ThreadOverview{ID: m.Name, Group: parent.Name, Name: m.Title, Created: m.Created}
+		messages, err := s.messages(ctx, m)
+		if err != nil {
+			return nil, err
+		}
+		o.Count, o.Last, o.Updated = messages.count, messages.last, max(m.Modified, messages.time)
+		found[m.Message] = o
+	}
+	return found, nil
+}
+
 // threadOperation is what a NOTIFY says has happened to a thread.
 type threadOperation string
 
@@ -507,9 +544,9 @@ type threadNotice struct {
 	Last      any             `json:"last_message"` // msync.MessageObject, or an empty object
 }
 
-func (s *Service) noticeOf(actor Actor, t Thread, op threadOperation) threadNotice {
+func (s *Service) noticeOf(from string, t Thread, op threadOperation) threadNotice {
 	return threadNotice{Operation: op, ID: t.Name, Name: t.Title, Group: t.Group.Name, Message: strconv.FormatInt(t.Message, 10),
-		Time: s.now(), From: actor.name(), Last: struct{}{}}
+		Time: s.now(), From: from, Last: struct{}{}}
 }
 
 func (n threadNotice) pack(to string) ([]byte, error) {
@@ -518,7 +555,7 @@ func (n threadNotice) pack(to string) ([]byte, error) {
 
 // tellThread tells the members of the group what has become of a thread, and the actor's other devices that the user did it.
 func (s *Service) tellThread(ctx context.Context, actor Actor, t Thread, op threadOperation, own msync.MUCBody_Operation) error {
-	meta, err := s.noticeOf(actor, t, op).pack(t.Group.Name)
+	meta, err := s.noticeOf(actor.name(), t, op).pack(t.Group.Name)
 	if err != nil {
 		return err
 	}
@@ -591,10 +628,12 @@ func (s *Service) tellMessages(ctx context.Context, id int64, by speaker) error 
 	if err != nil {
 		return err
 	}
-	notice := s.noticeOf(Actor{App: by.app, User: store.User{ID: 1, Name: by.name}}, Thread{m, group}, threadMessage)
-	if notice.Count, notice.Last, err = s.messages(ctx, m); err != nil {
+	messages, err := s.messages(ctx, m)
+	if err != nil {
 		return err
 	}
+	notice := s.noticeOf(by.name, Thread{m, group}, threadMessage)
+	notice.Count, notice.Last = messages.count, messages.last
 	meta, err := notice.pack(group.Name)
 	if err != nil {
 		return err
@@ -603,23 +642,34 @@ func (s *Service) tellMessages(ctx context.Context, id int64, by speaker) error 
 	return nil
 }
 
-// messages counts the messages of a thread and returns the last one in JSON.
-func (s *Service) messages(ctx context.Context, thread store.Muc) (count int, last any, err error) {
+// threadMessages is what there is to tell of the messages of a thread.
+type threadMessages struct {
+	count int
+	last  any   // msync.MessageObject, or an empty object
+	time  int64 // of the last one; 0: there is none
+}
+
+func (s *Service) messages(ctx context.Context, thread store.Muc) (m threadMessages, err error) {
+	m.last = struct{}{}
 	// All of it is unread to nobody in particular.
 	conversation, err := s.store.Conversation(ctx, 0, store.MucKey(thread.App, thread.ID))
-	if err != nil {
-		return 0, nil, err
+	if errors.Is(err, store.ErrNotFound) {
+		return m, nil
+	} else if err != nil {
+		return m, err
 	}
 	counts, err := s.store.CountUnread(ctx, 0, []store.Conversation{conversation})
 	if err != nil {
-		return 0, nil, err
+		return m, err
 	}
+	m.count = counts[0]
 	entry, err := s.lastMessage(ctx, thread)
 	if err != nil || entry.Seq == 0 {
-		return counts[0], struct{}{}, err
+		return m, err
 	}
-	object, err := msync.MessageJSON(entry.ID, entry.Time, entry.Meta)
-	return counts[0], object, err
+	m.time = entry.Time
+	m.last, err = msync.MessageJSON(entry.ID, entry.Time, entry.Meta)
+	return m, err
 }
 
 // maySendIn says whether a member of a thread may write now, as far as that is a matter of the group: code 608 (ErrDisabled),

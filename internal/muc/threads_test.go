@@ -306,4 +306,8 @@ func TestAGroupHearsOfMessagesInItsThreads(t *testing.T) {
 	object, err := msync.MessageJSON(last[0].ID, last[0].Time, last[0].Meta)
 	w.must(err)
 	same(t, object.Payload.Bodies[0]["msg"], any("or bread"))
+	found, err := w.Overviews(t.Context(), w.app, g.ID, []int64{1, th.Message})
+	w.must(err)
+	o := found[th.Message]
+	same(t, []any{len(found), o.ID, o.Group, o.Name, o.Count, o.Updated}, []any{1, th.Name, g.Name, "dinner", 2, last[0].Time})
 }

@@ -79,13 +79,15 @@ func TitleKey(title string) string { return strings.ToLower(title) }
 type MucQuery struct {
 	App    int64
 	Kind   MucKind
-	Parent int64  // of threads: the group; 0: any
-	Public bool   // only public ones
-	Search string // only those whose title begins with it, in any case of letters; empty: any
-	Below  int64  // only numbers below it; 0: any
-	Offset int    // how many to skip
-	Limit  int
-	Oldest bool // oldest first; Below is then above
+	Parent int64 // of threads: the group; 0: any
+	// Messages are ids: only threads that hang on one of them; Parent must be given. nil: any.
+	Messages []int64
+	Public   bool   // only public ones
+	Search   string // only those whose title begins with it, in any case of letters; empty: any
+	Below    int64  // only numbers below it; 0: any
+	Offset   int    // how many to skip
+	Limit    int
+	Oldest   bool // oldest first; Below is then above
 }
 
 // Member is a row of a member list.

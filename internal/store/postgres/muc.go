@@ -133,6 +133,9 @@ func (s *Store) ListMucs(ctx context.Context, q store.MucQuery) ([]store.Muc, er
 	if q.Parent != 0 {
 		add("m.parent <> 0 AND m.parent = $%d", q.Parent)
 	}
+	if q.Messages != nil {
+		add("m.message = ANY($%d)", q.Messages)
+	}
 	if q.Public {
 		where = append(where, "m.public")
 	}

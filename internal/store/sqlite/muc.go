@@ -153,6 +153,9 @@ func (s *Store) ListMucs(ctx context.Context, q store.MucQuery) ([]store.Muc, er
 	if q.Parent != 0 {
 		add("m.parent <> 0 AND m.parent = ?", q.Parent)
 	}
+	if q.Messages != nil {
+		add("m.message IN (SELECT value FROM json_each(?))", asJSON(q.Messages))
+	}
 	if q.Public {
 		add("m.public = 1")
 	}

@@ -178,6 +178,10 @@ var mucTests = []test{
 		_, _, err = e.CreateMuc(e.ctx, row, plenty, plenty)
 		e.is("another thread of the message", err, store.ErrExists)
 		same(t, "threads of the group", e.titles(store.MucQuery{App: app.ID, Kind: store.MucThread, Parent: group.ID}), []string{"t"})
+		for _, messages := range [][]int64{{76}, {}, {76, 77, 78}} {
+			found := e.titles(store.MucQuery{App: app.ID, Kind: store.MucThread, Parent: group.ID, Messages: messages})
+			same(t, "threads of messages", len(found), len(messages)/2)
+		}
 		list, err := e.JoinedMucs(e.ctx, store.JoinedQuery{User: alice.ID, Kind: store.MucThread, Parent: group.ID + 1, Limit: plenty})
 		e.check("joined threads", err)
 		same(t, "joined threads of another group", len(list), 0)

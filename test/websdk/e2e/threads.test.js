@@ -161,6 +161,16 @@ proves(['getChatThreads', 'getJoinedChatThreads', 'getChatThreadLastMessage'], '
   assert.deepEqual(last.map(({ chatThreadId, lastMessage }) => [chatThreadId, lastMessage?.id, lastMessage?.msg]), [[first, serverMsgId, 'or bread'], [ids[1], undefined, undefined]]);
 });
 
+test('the history of the group tells of threads', async (t) => {
+  const { place, alice, bob, carol, messageId, id } = await topic(t);
+  const plain = await told(place, alice, [bob, carol], 'without a thread');
+  await say(bob, id, 'soup');
+  const { messages } = await carol.conn.getHistoryMessages({ targetId: place.target, chatType: 'groupChat', pageSize: 10 });
+  const overview = messages.find((message) => message.id === messageId).chatThreadOverview;
+  assert.deepEqual([overview.id, overview.parentId, overview.name, overview.messageCount, overview.lastMessage.msg], [id, place.target, 'dinner', 1, 'soup']);
+  assert.equal(messages.find((message) => message.id === plain).chatThreadOverview, undefined);
+});
+
 test('who leaves the group leaves its threads, and they end with it', async (t) => {
   const { place, alice, bob, carol, id } = await topic(t);
   await carol.conn.joinChatThread({ chatThreadId: id });
