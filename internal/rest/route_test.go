@@ -113,6 +113,7 @@ func TestTheTable(t *testing.T) {
 		"DELETE /users/{user}/presence AppOrSelf",
 		"DELETE /users/{user}/user_channel AppOrSelf",
 		"GET /chatfiles/{file} Anyone",
+		"GET /chatgroups/{place}/acks/{message} AnyToken",
 		"GET /easemob/server.json Anyone",
 		"GET /metadata/user/capacity AppToken",
 		"GET /metadata/user/{user} AnyToken",
