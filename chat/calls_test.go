@@ -569,8 +569,8 @@ func TestCallsAskAndReadWhatTheFactsSay(t *testing.T) {
 		},
 		"Group.Muted": {
 			func(c *Client) (any, error) { return c.Group("G1").Muted(ctx) },
-			[]string{"GET /chatgroups/G1/mute"}, []string{`{"data":[{"expire":1700000000000,"user":"bob"},{"expire":-1,"user":"carol"}]}`},
-			[]Mute{{User: "bob", Until: at}, {User: "carol"}},
+			[]string{"GET /chatgroups/G1/mute"}, []string{`{"data":[{"expire":1700000000000,"user":"bob"},{"expire":-1,"user":"carol"},{"expire":9007199254740991,"user":"dave"}]}`},
+			[]Mute{{User: "bob", Until: at}, {User: "carol"}, {User: "dave"}},
 		},
 		"Group.IsMuted": {
 			func(c *Client) (any, error) { return c.Group("G1").IsMuted(ctx) },

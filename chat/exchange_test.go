@@ -257,7 +257,7 @@ func TestJoiningAndLeavingAChatroom(t *testing.T) {
 			s.send(msync.MSync_SYNC, &msync.CommSyncDL{Status: &msync.Status{}, MetaId: id, Metas: []*msync.Meta{{Id: 9, Ns: msync.Meta_MUC, Payload: payload}}})
 		}
 		answer(meta.GetId(), `{"alice":{"is_all_mute":true,"create_timestamp":1600000000000,"is_in_white_list":true,"member_count":3,"mute_duration":1700000000000}}`)
-		want := RoomState{MutedAll: true, Allowed: true, Members: 3, MutedUntil: time.UnixMilli(1_700_000_000_000), Created: time.UnixMilli(1_600_000_000_000)}
+		want := RoomState{MutedAll: true, Allowed: true, Members: 3, Muted: true, MutedUntil: time.UnixMilli(1_700_000_000_000), Created: time.UnixMilli(1_600_000_000_000)}
 		if got := <-result; got.err != nil || got.state != want {
 			t.Errorf("state is %+v, %v", got.state, got.err)
 		}

@@ -2,6 +2,7 @@ package chat_test
 
 import (
 	"bytes"
+	"net/url"
 	"slices"
 	"testing"
 	"time"
@@ -326,6 +327,54 @@ func TestGroupsAgainstTheServer(t *testing.T) {
 		same(t, "text", "welcome", next(t, onErin.texts, "the message").Text)
 	})
 
+	t.Run("the user's other device hears of it", func(t *testing.T) {
+		tablet, _ := newClient(t, server)
+		on := watchPlaces(tablet)
+		ok(t, tablet.Login(ctx, "alice", chat.Password("stoa")))
+		heard := func(op chat.DeviceOperation) *chat.DeviceEvent {
+			t.Helper()
+			for {
+				if e := next(t, on.devices, string(op)); e.Operation == op {
+					return e
+				}
+			}
+		}
+		g := group(t, chat.GroupOptions{Members: []string{"bob"}})
+		for e := until(t, on.groups, chat.OpCreate); e.Group != g.ID(); e = until(t, on.groups, chat.OpCreate) {
+		}
+		root, err := alice.SendText(ctx, g.ID(), "a topic", chat.WithChatType(chat.GroupChat))
+		ok(t, err)
+		ok(t, alice.PinConversation(ctx, chat.ToGroup(g.ID())))
+		same(t, "pinned", chat.ToGroup(g.ID()), heard(chat.DevicePinned).Target)
+		ok(t, alice.MarkConversations(ctx, 7, chat.ToGroup(g.ID())))
+		same(t, "mark", 7, heard(chat.DeviceMarked).Mark)
+		ok(t, alice.UnmarkConversations(ctx, 7, chat.ToGroup(g.ID())))
+		heard(chat.DeviceUnmarked)
+		ok(t, alice.UnpinConversation(ctx, chat.ToGroup(g.ID())))
+		heard(chat.DeviceUnpinned)
+		thread, err := alice.CreateThread(ctx, g.ID(), root.ID, "about it")
+		ok(t, err)
+		if e := heard(chat.DeviceThreadCreated); e.Target != chat.ToThread(thread.ID()) || e.Group != g.ID() || e.Name != "about it" {
+			t.Errorf("event is %+v", e)
+		}
+		ok(t, thread.Rename(ctx, "more about it"))
+		heard(chat.DeviceThreadRenamed)
+		ok(t, thread.Leave(ctx))
+		heard(chat.DeviceThreadLeft)
+		_, err = thread.Join(ctx)
+		ok(t, err)
+		heard(chat.DeviceThreadJoined)
+		ok(t, thread.Destroy(ctx))
+		heard(chat.DeviceThreadDestroyed)
+		ok(t, alice.DeleteConversation(ctx, chat.ToGroup(g.ID()), true))
+		heard(chat.DeviceConversationDeleted)
+		ok(t, g.SetMemberAttributes(ctx, "alice", map[string]string{"k": "v"}))
+		same(t, "attributes", map[string]string{"k": "v"}, until(t, on.groups, chat.OpMemberAttributes).Attributes)
+		if len(hers.devices) > 0 {
+			t.Errorf("the device that acted was told: %+v", <-hers.devices)
+		}
+	})
+
 	t.Run("threads", func(t *testing.T) {
 		g := group(t, chat.GroupOptions{Members: []string{"bob", "carol"}})
 		root, err := alice.SendText(ctx, g.ID(), "a topic", chat.WithChatType(chat.GroupChat))
@@ -333,6 +382,9 @@ func TestGroupsAgainstTheServer(t *testing.T) {
 		thread, err := alice.CreateThread(ctx, g.ID(), root.ID, "about it")
 		ok(t, err)
 		e := next(t, his.threads, "OnThreadEvent")
+		for e.Thread != thread.ID() {
+			e = next(t, his.threads, "OnThreadEvent")
+		}
 		if e.Operation != chat.ThreadCreated || e.Thread != thread.ID() || e.Group != g.ID() || e.MessageID != root.ID || e.Name != "about it" || e.From != "alice" {
 			t.Errorf("event is %+v", e)
 		}
@@ -380,7 +432,7 @@ func TestGroupsAgainstTheServer(t *testing.T) {
 		ok(t, err)
 		ok(t, carol.Thread(thread.ID()).Leave(ctx))
 		ok(t, thread.Destroy(ctx))
-		for e = next(t, carols.threads, "the end"); e.Operation != chat.ThreadGone; e = next(t, carols.threads, "the end") {
+		for e = next(t, carols.threads, "the end"); e.Operation != chat.ThreadGone || e.Thread != thread.ID(); e = next(t, carols.threads, "the end") {
 		}
 		_, err = thread.Info(ctx)
 		want(t, err, errcode.ThreadNotExist)
@@ -404,7 +456,7 @@ func TestRoomsAgainstTheServer(t *testing.T) {
 		ok(t, err)
 		state, err := his1.Join(ctx, chat.JoinOptions{Ext: "hello"})
 		ok(t, err)
-		if state.Members != 2 || state.MutedAll || !state.MutedUntil.IsZero() {
+		if state.Members != 2 || state.MutedAll || state.Muted {
 			t.Errorf("state is %+v", state)
 		}
 		e := until(t, hers.rooms, chat.OpPresence)
@@ -466,7 +518,7 @@ func TestRoomsAgainstTheServer(t *testing.T) {
 		}
 		ok(t, hall.Mute(ctx, chat.Forever, "bob"))
 		e := until(t, his.rooms, chat.OpMute)
-		if !slices.Contains(e.Users, "bob") {
+		if end, told := e.MutedUntil["bob"]; !slices.Contains(e.Users, "bob") || !told || !end.IsZero() {
 			t.Errorf("event is %+v", e)
 		}
 		want(t, say(), errcode.Muted)
@@ -475,7 +527,12 @@ func TestRoomsAgainstTheServer(t *testing.T) {
 		same(t, "bob is muted", true, is)
 		muted, err := hall.Muted(ctx)
 		ok(t, err)
-		same(t, "muted", 1, len(muted))
+		same(t, "muted", []chat.Mute{{User: "bob"}}, muted)
+		state, err := his1.Join(ctx, chat.JoinOptions{})
+		ok(t, err)
+		if !state.Muted || !state.MutedUntil.IsZero() {
+			t.Errorf("state is %+v", state)
+		}
 		ok(t, hall.Unmute(ctx, "bob"))
 		ok(t, hall.MuteAll(ctx))
 		until(t, his.rooms, chat.OpMuteAll)
@@ -536,4 +593,33 @@ func TestRoomsAgainstTheServer(t *testing.T) {
 		_, err := hall.Info(ctx)
 		want(t, err, errcode.ChatroomNotExist)
 	})
+}
+
+func TestAChatroomGoesOnAfterAReconnect(t *testing.T) {
+	ctx, data := t.Context(), t.TempDir()
+	first := launch(t, "--listen", "127.0.0.1:0", "--data", data)
+	quick := chat.WithReconnect(chat.Reconnect{Attempts: -1, Min: 50 * time.Millisecond, Max: 200 * time.Millisecond})
+	alice, onAlice := login(t, first.url, "alice", "stoa", quick)
+	bob, onBob := login(t, first.url, "bob", "stoa", quick)
+	room, err := alice.CreateRoom(ctx, chat.RoomOptions{Name: "lobby", AppToken: appToken(t, first.url)})
+	ok(t, err)
+	for _, c := range []*chat.Client{alice, bob} {
+		_, err := c.Room(room.ID()).Join(ctx, chat.JoinOptions{})
+		ok(t, err)
+	}
+	first.kill()
+	next(t, onAlice.reconnecting, "OnReconnecting")
+	next(t, onBob.reconnecting, "OnReconnecting")
+	_, err = bob.Room(room.ID()).Join(ctx, chat.JoinOptions{})
+	want(t, err, errcode.Disconnected)
+	address, err := url.Parse(first.url)
+	ok(t, err)
+	launch(t, "--listen", address.Host, "--data", data)
+	next(t, onAlice.connected, "OnConnected")
+	next(t, onBob.connected, "OnConnected")
+	sent, err := alice.SendText(ctx, room.ID(), "still here?", chat.WithChatType(chat.RoomChat))
+	ok(t, err)
+	if got := next(t, onBob.texts, "the message"); got.ID != sent.ID || got.ChatType != chat.RoomChat {
+		t.Errorf("message is %+v", got)
+	}
 }

@@ -81,9 +81,9 @@ func (c *Client) tokenEnd(ctx context.Context, op, user, token string) (time.Tim
 	return endTime(ms), nil
 }
 
-// endTime reads the protocol's milliseconds; 0 and absurdly far ends mean none.
+// endTime reads the protocol's milliseconds; 0 and what lies behind the year 9999 mean that there is no end.
 func endTime(ms float64) time.Time {
-	if !(ms > 0 && ms < 1<<53) {
+	if !(ms > 0 && ms < 253402300800000) {
 		return time.Time{}
 	}
 	return time.UnixMilli(int64(ms))
@@ -291,7 +291,7 @@ func (n *integer) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// millis is a time in the protocol's milliseconds; what is not after 1970 is the zero time.
+// millis is a time in the protocol's milliseconds; what is not after 1970, and what never comes, is the zero time.
 type millis struct{ time.Time }
 
 func (m *millis) UnmarshalJSON(text []byte) error {

@@ -52,7 +52,8 @@ type RoomState struct {
 	MutedAll   bool
 	Allowed    bool // the user is on the allow list
 	Members    int
-	MutedUntil time.Time // the user; zero: not muted
+	Muted      bool      // the user may not send
+	MutedUntil time.Time // zero: for ever
 	Created    time.Time
 }
 
@@ -165,7 +166,7 @@ func (r Room) state(user string, answer *msync.CommSyncDL) RoomState {
 		Created     millis  `json:"create_timestamp"`
 		White       bool    `json:"is_in_white_list"`
 		MemberCount integer `json:"member_count"`
-		Mute        millis  `json:"mute_duration"`
+		Mute        integer `json:"mute_duration"` // in spite of its name, when the mute ends
 	}
 	if text := body.GetStatus().GetChatroomInfo(); err == nil && text != "" {
 		err = json.Unmarshal([]byte(text), &infos)
@@ -174,7 +175,7 @@ func (r Room) state(user string, answer *msync.CommSyncDL) RoomState {
 		r.c.reportBad(badMessage("join room", "the room's state", meta.GetId(), err))
 	}
 	i := infos[user]
-	return RoomState{MutedAll: i.AllMute, Allowed: i.White, Members: int(i.MemberCount), MutedUntil: i.Mute.Time, Created: i.Created.Time}
+	return RoomState{MutedAll: i.AllMute, Allowed: i.White, Members: int(i.MemberCount), Muted: i.Mute != 0, MutedUntil: endTime(float64(i.Mute)), Created: i.Created.Time}
 }
 
 // Info describes the chatroom.
