@@ -167,8 +167,10 @@ func (p Priority) tag() int64 {
 
 // Receipt tells what became of messages.
 type Receipt struct {
-	MessageID    string // the server's id; empty when a conversation was read
-	From         string // who received or read
+	MessageID string // the server's id; empty when a conversation was read
+	From      string // who received or read
+	// Conversation is the id of the conversation. Servers do not tell it with receipts of group messages: there it is empty,
+	// and the message's id says which it is.
 	Conversation string
 	Time         time.Time // by the server's clock
 	// ReadCount and Text come with receipts of group messages: how many have read it, and what the reader added.
@@ -465,7 +467,9 @@ func decodeReceipt(user string, meta *msync.Meta, body *msync.MessageBody) *Rece
 		Time: time.UnixMilli(int64(meta.GetTimestamp())),
 		Text: body.GetAckContent(),
 	}
-	r.Conversation = conversation(user, chatTypeOf(meta, body), r.From, recipient(meta, body))
+	if t := chatTypeOf(meta, body); t != SingleChat || !body.GetMsgConfig().GetAllowGroupAck() {
+		r.Conversation = conversation(user, t, r.From, recipient(meta, body))
+	}
 	if body.GetAckMessageId() != 0 {
 		r.MessageID = formatID(body.GetAckMessageId())
 	}

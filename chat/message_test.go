@@ -175,6 +175,10 @@ func TestReceiptsAreDecoded(t *testing.T) {
 	if diff := cmp.Diff(want, decodeReceipt("alice", meta, body)); diff != "" {
 		t.Errorf("receipt differs (-want +got):\n%s", diff)
 	}
+	body.MsgConfig = &msync.MessageBody_MessageConfig{AllowGroupAck: true}
+	if got := decodeReceipt("alice", meta, body); got.Conversation != "" {
+		t.Errorf("conversation of a group receipt to a user is %q", got.Conversation)
+	}
 	meta.To = &msync.JID{Name: "g1", Domain: groupDomain}
 	body.To, body.AckContent = &msync.JID{Name: "g1"}, "seen"
 	body.Ext = []*msync.KeyValue{{Value: &msync.KeyValue_StringValue{StringValue: `{"5":3}`}}}
