@@ -54,9 +54,10 @@ parity: bin/stoa test/websdk/node_modules/.package-lock.json ## Print which meth
 	@node scripts/parity.mjs bin/parity.jsonl --markdown >docs/parity.md || true
 	@node scripts/parity.mjs bin/parity.jsonl
 
-bench: ## Run the Go benchmarks of the message path
+bench: ## Run the Go benchmarks of the message path, the stores and files
 	$(GO) test -run '^$$' -bench . -benchmem \
-		./internal/msync ./internal/token ./internal/bus ./internal/delivery ./internal/gateway ./internal/store/sqlite
+		./internal/msync ./internal/token ./internal/bus ./internal/delivery ./internal/gateway ./internal/store/sqlite \
+		./internal/file ./internal/picture
 
 bench-growth: ## Measure whether a million stored messages cost more than ten thousand (STOA_TEST_POSTGRES for PostgreSQL)
 	$(GO) test ./internal/message -run '^$$' -bench Growth -benchtime 1x -timeout 30m -v
