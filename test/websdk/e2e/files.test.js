@@ -5,6 +5,7 @@ const { randomBytes } = require('node:crypto');
 const { test } = require('node:test');
 const zlib = require('node:zlib');
 const { proves } = require('../lib/parity');
+const { GROUP, ROOM, clients, found } = require('../lib/places');
 const { until, within } = require('../lib/wait');
 const { world } = require('../lib/world');
 
@@ -106,6 +107,28 @@ for (const [type, [event, attachment, more]] of Object.entries(kinds)) {
     const link = await bare(message.url);
     assert.deepEqual([link.status, link.bytes.equals(content)], [200, true]);
     assert.equal(link.type, type === 'file' ? 'application/octet-stream' : attachment.data.type);
+  });
+}
+
+for (const words of [GROUP, ROOM]) {
+  proves(['send', 'downloadAndParseCombineMessage'], `files and combined messages arrive in a ${words.kind}`, async (t) => {
+    const [alice, bob, carol] = await clients(t, stoa, 'alice', 'bob', 'carol');
+    const place = await found(words, stoa.rest, [alice, bob, carol]);
+    const to = { chatType: place.chatType, to: place.target };
+    const image = png(40, 20);
+    await alice.send({ ...to, type: 'img', file: file('a.png', 'image/png', image), thumbnailWidth: 10, thumbnailHeight: 10 });
+    for (const client of [bob, carol]) {
+      const message = await client.next('onImageMessage');
+      assert.equal(message.to, place.target);
+      assert.ok((await download(client, message)).equals(image));
+      assert.equal((await bare(message.thumb)).type, 'image/jpeg');
+    }
+    await place.say(bob, 'nice');
+    const said = await carol.next('onTextMessage');
+    await carol.send({ ...to, type: 'combine', compatibleText: 'combined', title: 'what bob said', summary: 'nice', messageList: [said] });
+    const combined = await alice.next('onCombineMessage');
+    const [inner] = await alice.conn.downloadAndParseCombineMessage({ url: combined.url, secret: combined.secret });
+    assert.deepEqual([inner.msg, inner.from, inner.to, inner.chatType], ['nice', bob.user, place.target, place.chatType]);
   });
 }
 
