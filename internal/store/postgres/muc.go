@@ -393,7 +393,8 @@ func (s *Store) ListMembers(ctx context.Context, muc int64, q store.MemberQuery)
 
 // FindMembers implements store.Mucs.
 func (s *Store) FindMembers(ctx context.Context, muc int64, users []int64) ([]store.Member, error) {
-	rows, err := s.pool.Query(ctx, "SELECT "+memberColumns+" FROM muc_member WHERE muc = $1 AND user_id = ANY ($2) ORDER BY id", muc, users)
+	// By id + 0, as else the engine may go through all members to have them in order.
+	rows, err := s.pool.Query(ctx, "SELECT "+memberColumns+" FROM muc_member WHERE muc = $1 AND user_id = ANY ($2) ORDER BY id + 0", muc, users)
 	list, err := all(rows, err, scanMember)
 	return list, wrap("find members", err)
 }

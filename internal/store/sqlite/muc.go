@@ -147,6 +147,9 @@ func (s *Store) MucByID(ctx context.Context, id int64) (store.Muc, error) {
 // ListMucs implements store.Mucs.
 func (s *Store) ListMucs(ctx context.Context, q store.MucQuery) ([]store.Muc, error) {
 	where, args := []string{"m.closed = 0", "m.app = ?", "m.kind = ?"}, []any{q.App, q.Kind}
+	if q.Parent != 0 { // the index of parents is the one to go by
+		where[1], where[2] = "+m.app = ?", "+m.kind = ?"
+	}
 	add := func(condition string, more ...any) {
 		where, args = append(where, condition), append(args, more...)
 	}
@@ -420,7 +423,8 @@ func (s *Store) ListMembers(ctx context.Context, muc int64, q store.MemberQuery)
 
 // FindMembers implements store.Mucs.
 func (s *Store) FindMembers(ctx context.Context, muc int64, users []int64) ([]store.Member, error) {
-	rows, err := s.readDB.QueryContext(ctx, "SELECT "+memberColumns+" FROM muc_member WHERE muc = ? AND user IN (SELECT value FROM json_each(?)) ORDER BY id",
+	// By +id, as else the engine goes through all members to have them in order.
+	rows, err := s.readDB.QueryContext(ctx, "SELECT "+memberColumns+" FROM muc_member WHERE muc = ? AND user IN (SELECT value FROM json_each(?)) ORDER BY +id",
 		muc, asJSON(users))
 	list, err := all(rows, err, scanMember)
 	if err != nil {
@@ -457,7 +461,7 @@ func (s *Store) SetRole(ctx context.Context, muc, user int64, role store.Role, l
 func (s *Store) ChangeOwner(ctx context.Context, muc, user, now int64) error {
 	return s.do(ctx, func(tx *sql.Conn) error {
 		ctx := context.Background()
-		if _, err := tx.ExecContext(ctx, "UPDATE muc_member SET role = ? WHERE muc = ? AND role = ?", store.RoleMember, muc, store.RoleOwner); err != nil {
+		if _, err := tx.ExecContext(ctx, "UPDATE muc_member SET role = ? WHERE muc = ? AND role > 1 AND role = ?", store.RoleMember, muc, store.RoleOwner); err != nil {
 			return err
 		}
 		var name string
