@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/stoa-chat/stoa/errcode"
@@ -369,4 +370,55 @@ func TestPinsInGroupsAndRoomsAreForMembers(t *testing.T) {
 	room := w.room(w.alice)
 	_, _, err := w.messages.AddReaction(t.Context(), w.alice, w.sent(w.alice, metaIn(room, roomText("hi"))).ID, "ok")
 	w.denied("a reaction in a room", err, errcode.ReactionIllegal)
+}
+
+func TestInACrowdOnlyWhoActsIsToldWhetherTheReactionIsTheirs(t *testing.T) {
+	w := newWorld(t)
+	id := w.sentText("hi")
+	for i := range maxHolders {
+		_, err := w.store.AddReaction(t.Context(), id, "ok", store.Peer{ID: int64(1000 + i), Name: fmt.Sprint("user", i)}, 1, 1)
+		w.must(err)
+	}
+	_, _, err := w.messages.AddReaction(t.Context(), w.bobs(), id, "ok")
+	w.must(err)
+	for _, test := range []struct {
+		user store.User
+		want any
+	}{{w.bob, true}, {w.alice.User, nil}} {
+		notices := w.notices("reaction", test.user)
+		r := notices[0]["reactions"].([]any)[0].(map[string]any)
+		if len(notices) != 1 || r["count"] != 201.0 || r["isAddedBySelf"] != test.want {
+			t.Errorf("%s is told %v", test.user.Name, notices)
+		}
+	}
+}
+
+func TestReactionsToDirectedMessagesAreForThoseWhoSeeThem(t *testing.T) {
+	only, but := store.Audience{Users: []int64{1, 2, 3}}, store.Audience{Users: []int64{1, 2}, Except: true}
+	type parts struct {
+		With, Without         store.Audience
+		SomeWith, SomeWithout bool
+	}
+	for name, test := range map[string]struct {
+		audience store.Audience
+		with     []int64
+		want     parts
+	}{
+		"all":                       {store.Audience{}, []int64{2}, parts{store.Audience{Users: []int64{2}}, store.Audience{Users: []int64{2}, Except: true}, true, true}},
+		"all, nobody has it":        {store.Audience{}, nil, parts{store.Audience{}, store.Audience{Except: true}, false, true}},
+		"some":                      {only, []int64{2, 7}, parts{store.Audience{Users: []int64{2}}, store.Audience{Users: []int64{1, 3}}, true, true}},
+		"some, who all have it":     {only, []int64{3, 2, 1}, parts{store.Audience{Users: []int64{3, 2, 1}}, store.Audience{}, true, false}},
+		"some, none of whom has it": {only, []int64{7}, parts{store.Audience{}, only, false, true}},
+		"all but some":              {but, []int64{1, 5}, parts{store.Audience{Users: []int64{5}}, store.Audience{Users: []int64{1, 2, 1, 5}, Except: true}, true, true}},
+	} {
+		var got parts
+		got.With, got.SomeWith = narrow(test.audience, test.with)
+		got.Without, got.SomeWithout = without(test.audience, test.with)
+		if diff := cmp.Diff(test.want, got, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+	if !(store.Audience{Except: true}).All() {
+		t.Error("all but nobody are not all")
+	}
 }
