@@ -97,7 +97,8 @@ func (s *Service) tellPin(ctx context.Context, by Sender, m seen, operation stri
 // PinnedMessages returns up to limit pinned messages of a conversation, the last pinned first, from the row below the
 // given one on; 0: the newest. next is the row where the next page begins; 0: there is none. The errors are code 505, 204,
 // and of groups and rooms 605, 602, 705 and 702.
-func (s *Service) PinnedMessages(ctx context.Context, app *account.App, user store.User, p Place, below int64, limit int) (list []PinnedMessage, next int64, err error) {
+func (s *Service) PinnedMessages(ctx context.Context, app *account.App, user store.User, p Place, below int64,
+	limit int) (list []PinnedMessage, next int64, err error) {
 	if !s.accounts.Current(app).Settings.Pins {
 		return nil, 0, off("pin", "pinned messages")
 	}

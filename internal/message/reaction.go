@@ -56,10 +56,13 @@ func checkReaction(text string) error {
 	return nil
 }
 
+func crowded(cause error) error {
+	return &errcode.Error{Code: errcode.ReactionCreating, Op: "react", Message: "others are reacting to the same message", Err: cause}
+}
+
 // AddReaction adds a user's reaction to a message, and tells all who are in the conversation. It returns the reaction and
-// the message. The errors are code -3, 50
-// (too long, or one kind too many), 505, 51, 1101, 1102, 1103, those of contact.MayWrite, and of groups 605
-// and 602.
+// the message. The errors are code -3, 50 (too long, or one kind too many), 505, 51, 1101, 1102, 1103, those of
+// contact.MayWrite, and of groups 605 and 602.
 func (s *Service) AddReaction(ctx context.Context, by Sender, message int64, text string) (r store.Reaction, _ msync.MessageObject, err error) {
 	if err := checkReaction(text); err != nil {
 		return r, msync.MessageObject{}, err
@@ -82,7 +85,7 @@ func (s *Service) AddReaction(ctx context.Context, by Sender, message int64, tex
 	case errors.Is(err, store.ErrFull):
 		return r, m.object, errcode.Newf(errcode.MaxLimit, "a message has at most %d kinds of reactions", maxReactionKinds)
 	case errors.Is(err, store.ErrConflict):
-		return r, m.object, &errcode.Error{Code: errcode.ReactionCreating, Op: "react", Message: "others are reacting to the same message", Err: err}
+		return r, m.object, crowded(err)
 	case err != nil:
 		return r, m.object, err
 	}
@@ -107,7 +110,7 @@ func (s *Service) RemoveReaction(ctx context.Context, by Sender, message int64, 
 	case errors.Is(err, store.ErrNotFound):
 		return missing
 	case errors.Is(err, store.ErrConflict):
-		return &errcode.Error{Code: errcode.ReactionCreating, Op: "react", Message: "others are reacting to the same message", Err: err}
+		return crowded(err)
 	case err != nil:
 		return err
 	}
@@ -115,8 +118,7 @@ func (s *Service) RemoveReaction(ctx context.Context, by Sender, message int64, 
 }
 
 // ListReactions returns the reactions to messages, in the order of the ids; those that the user cannot see are left out.
-// If a group is named, the user must be in it. The errors are code 505, 50 (too many messages), 605
-// and 602.
+// If a group is named, the user must be in it. The errors are code 505, 50 (too many messages), 605 and 602.
 func (s *Service) ListReactions(ctx context.Context, app *account.App, user store.User, group string, messages []int64) ([]ReactedMessage, error) {
 	if len(messages) > maxReacted {
 		return nil, errcode.Newf(errcode.MaxLimit, "there are %d messages, the limit is %d", len(messages), maxReacted)
@@ -151,7 +153,8 @@ func (s *Service) ListReactions(ctx context.Context, app *account.App, user stor
 // ReactionUsers returns one kind of reaction to a message, and a page of up to limit users who have added it, oldest first,
 // from the row above the given one on; 0: the oldest. A reaction that nobody has added has no users. The errors are code
 // 505, 51, 1103, and of groups 605 and 602.
-func (s *Service) ReactionUsers(ctx context.Context, app *account.App, user store.User, message int64, text string, above int64, limit int) (store.Reaction, []store.Reactor, error) {
+func (s *Service) ReactionUsers(ctx context.Context, app *account.App, user store.User, message int64, text string,
+	above int64, limit int) (store.Reaction, []store.Reactor, error) {
 	if _, err := s.reactable(ctx, app, user, message); err != nil {
 		return store.Reaction{}, nil, err
 	}
