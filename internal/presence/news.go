@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/stoa-chat/stoa/internal/account"
 	"github.com/stoa-chat/stoa/internal/msync"
 	"github.com/stoa-chat/stoa/internal/store"
 )
@@ -204,16 +205,45 @@ func (s *Service) tell(ctx context.Context, all []due) (notices int, err error) 
 		if err != nil {
 			return notices, err
 		}
-		for _, w := range watches {
-			stored, err := notice(states[i], w)
-			if err != nil {
-				return notices, err
-			}
-			s.delivery.Push(w.Watcher, stored, 0)
-			notices++
+		if err := s.send(states[i], watches); err != nil {
+			return notices, err
 		}
+		notices += len(watches)
 	}
 	return notices, nil
+}
+
+func (s *Service) send(state State, watches []store.Watch) error {
+	for _, w := range watches {
+		stored, err := notice(state, w)
+		if err != nil {
+			return err
+		}
+		s.delivery.Push(w.Watcher, stored, 0)
+	}
+	return nil
+}
+
+// Forget tells the watchers of a user who is about to be deleted that the user is not there any more: afterwards nobody
+// would know who they are. See account.Service.BeforeDelete.
+func (s *Service) Forget(ctx context.Context, app *account.App, user store.User) error {
+	if s.offered(app) != nil {
+		return nil
+	}
+	watches, err := s.store.Watchers(ctx, user.ID, s.now())
+	if err != nil || len(watches) == 0 {
+		return err
+	}
+	states, err := s.states(ctx, []store.Peer{{ID: user.ID, Name: user.Name}})
+	if err != nil {
+		return err
+	}
+	state := states[0]
+	for resource := range state.Devices {
+		state.Devices[resource] = 0
+	}
+	state.Text = ""
+	return s.send(state, watches)
 }
 
 // applyTo completes a state for those who are told of it and reports whether there is something to tell: devices that

@@ -76,6 +76,18 @@ func (w *world) start() {
 	w.accounts.Observe(w.Service)
 }
 
+func TestADeletedUserIsNotThereAnyMore(t *testing.T) {
+	w := newWorld(t)
+	w.accounts.BeforeDelete(w.Forget)
+	alice := w.user("alice")
+	bob := w.watch("bob", alice)
+	w.open(alice, "webim_web_1")
+	bob.hears("alice", "", devices{"webim_web_1": "1"})
+	_, err := w.accounts.Delete(t.Context(), w.app, "alice")
+	w.must(err)
+	bob.hears("alice", "", devices{"webim_web_1": "0"})
+}
+
 func (w *world) must(err error) {
 	w.Helper()
 	if err != nil {

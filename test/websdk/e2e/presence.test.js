@@ -144,14 +144,16 @@ proves('subscribePresence', 'users do not subscribe to themselves or to nobody',
 
 proves(['publishPresence', 'subscribePresence', 'unsubscribePresence', 'getPresenceStatus', 'getSubscribedPresencelist'],
   'without presence in the app all is refused with 505', async (t) => {
-    const { ada, watcher } = await watching(t);
+    // On the node that changes the setting: the others hear of it some moments later.
+    const [ada, bob] = await stoa.people('ada', 'bob');
+    const client = await ada.connect(t);
     await stoa.rest.change(t, { presence: false });
     for (const call of [
-      () => watcher.conn.publishPresence({ description: 'd' }),
-      () => watcher.conn.subscribePresence({ usernames: [ada.id], expiry: HOUR }),
-      () => watcher.conn.unsubscribePresence({ usernames: [ada.id] }),
-      () => watcher.conn.getPresenceStatus({ usernames: [ada.id] }),
-      () => watcher.conn.getSubscribedPresencelist({ pageNum: 1, pageSize: 20 }),
+      () => client.conn.publishPresence({ description: 'd' }),
+      () => client.conn.subscribePresence({ usernames: [bob.id], expiry: HOUR }),
+      () => client.conn.unsubscribePresence({ usernames: [bob.id] }),
+      () => client.conn.getPresenceStatus({ usernames: [bob.id] }),
+      () => client.conn.getSubscribedPresencelist({ pageNum: 1, pageSize: 20 }),
     ]) {
       await assert.rejects(call(), { type: 505 });
     }
