@@ -192,7 +192,10 @@ func (c *Client) finishParts(ctx context.Context, op string, path []string, quer
 	if limits.file > 0 && file.Size > limits.file {
 		return nil, fail(errcode.UploadFailed, op, fmt.Sprintf("the file has %d bytes, the server takes %d", file.Size, limits.file), nil)
 	}
-	size := cmp.Or(limits.part, defaultPartSize)
+	size := limits.part
+	if size <= 0 {
+		size = defaultPartSize
+	}
 	parts := (file.Size + size - 1) / size
 	running, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -246,6 +246,30 @@ func TestAFileAboveTheServersLimitIsNotSent(t *testing.T) {
 	}
 }
 
+func TestEveryUploadOfTheCatalogueHasItsCode(t *testing.T) {
+	seen := 0
+	for _, entry := range errcode.All() {
+		for _, w := range entry.Wire {
+			if w.Kind != "upload" {
+				continue
+			}
+			seen++
+			c, _ := uploader(t, &fileServer{t: t, refusal: func(answer http.ResponseWriter) {
+				answer.WriteHeader(w.HTTP)
+				answer.Write(w.Body)
+			}})
+			_, err := c.Upload(t.Context(), ToUser("bob"), NewFile("a", []byte("x")))
+			if w.Target == "shared" {
+				_, err = c.Group("G1").UploadFile(t.Context(), NewFile("a", []byte("x")))
+			}
+			wantCode(t, err, entry.Code)
+		}
+	}
+	if seen == 0 {
+		t.Error("the catalogue lists no uploads")
+	}
+}
+
 func TestUploadsThatFail(t *testing.T) {
 	for name, refusal := range map[string]func(w http.ResponseWriter){
 		"too large":      func(w http.ResponseWriter) { http.Error(w, `{"error":"x"}`, http.StatusRequestEntityTooLarge) },

@@ -112,8 +112,8 @@ func TestCallsAskAndReadWhatTheFactsSay(t *testing.T) {
 		answers  []string // {} where there are none
 		want     any
 	}{
-		"AllContacts": {
-			func(c *Client) (any, error) { return gather(c.AllContacts(ctx)) },
+		"EachContact": {
+			func(c *Client) (any, error) { return gather(c.EachContact(ctx)) },
 			[]string{"GET /users/alice/contacts?cursor=&limit=50&needReturnRemark=true", "GET /users/alice/contacts?cursor=c1&limit=50&needReturnRemark=true"},
 			[]string{`{"data":{"contacts":[{"username":"bob","remark":"Bobby"}],"cursor":"c1"}}`, `{"data":{"contacts":[{"username":"carol"}],"cursor":""}}`},
 			[]Contact{{User: "bob", Remark: "Bobby"}, {User: "carol"}},

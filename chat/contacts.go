@@ -45,8 +45,8 @@ func (c *Client) Contacts(ctx context.Context) ([]Contact, error) {
 	return contactsOf(answer.Entities), nil
 }
 
-// AllContacts is like [Client.Contacts], but reads the list page by page, in the order of their ids on the server.
-func (c *Client) AllContacts(ctx context.Context) iter.Seq2[Contact, error] {
+// EachContact is like [Client.Contacts], but reads the list page by page, for users who may have very many.
+func (c *Client) EachContact(ctx context.Context) iter.Seq2[Contact, error] {
 	return cursorPages("", func(cursor string) ([]Contact, string, error) {
 		var answer struct {
 			Data struct {

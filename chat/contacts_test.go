@@ -81,6 +81,7 @@ func TestContactsAgainstTheServer(t *testing.T) {
 		}
 		ok(t, alice.SetContactRemark(t.Context(), "bob", "Bobby"))
 		is(t, "her contacts", list(t, alice), []chat.Contact{{User: "bob", Remark: "Bobby"}})
+		is(t, "her contacts, one by one", all(t, alice.EachContact(t.Context())), []chat.Contact{{User: "bob", Remark: "Bobby"}})
 		is(t, "his contacts", list(t, phone), []chat.Contact{{User: "alice"}})
 
 		ok(t, phone.RemoveContact(t.Context(), "alice"))

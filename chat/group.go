@@ -41,7 +41,7 @@ type GroupOptions struct {
 	MaxMembers    int // with the owner; 0: 200
 }
 
-// GroupInfo describes a group. Lists leave out some of it.
+// GroupInfo describes a group or chatroom. Lists leave out some of it.
 type GroupInfo struct {
 	ID, Name, Description, Avatar, Ext string
 	Owner                              string

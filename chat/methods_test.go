@@ -59,8 +59,8 @@ var covering = map[string]any{
 
 	// contacts
 	"getContacts":             (*Client).Contacts,
-	"getAllContacts":          (*Client).Contacts,
-	"getContactsWithCursor":   (*Client).AllContacts,
+	"getEachContact":          (*Client).Contacts,
+	"getContactsWithCursor":   (*Client).EachContact,
 	"addContact":              (*Client).AddContact,
 	"deleteContact":           (*Client).RemoveContact,
 	"acceptContactInvite":     (*Client).AcceptContact,

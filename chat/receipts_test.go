@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/stoa-chat/stoa/chat"
+	"github.com/stoa-chat/stoa/errcode"
 )
 
 func TestGroupReceiptsAgainstTheServer(t *testing.T) {
@@ -48,4 +49,29 @@ func TestGroupReceiptsAgainstTheServer(t *testing.T) {
 	if m.ID != plain.ID || m.WantsReceipts {
 		t.Errorf("message is %+v", m)
 	}
+
+	unread := func() int {
+		t.Helper()
+		for _, v := range all(t, carol.Conversations(ctx)) {
+			if v.Target == chat.ToGroup(g.ID()) {
+				return v.Unread
+			}
+		}
+		t.Fatal("the group is not in the list")
+		return 0
+	}
+	if unread() == 0 {
+		t.Error("nothing is unread")
+	}
+	ok(t, carol.SendConversationRead(ctx, g.ID(), chat.WithChatType(chat.GroupChat)))
+	same(t, "unread", 0, unread())
+	third, err := alice.SendText(ctx, g.ID(), "a mistake", chat.WithChatType(chat.GroupChat))
+	ok(t, err)
+	next(t, onCarol.texts, "carol's")
+	same(t, "unread", 1, unread())
+	ok(t, alice.Recall(ctx, third, ""))
+	same(t, "unread after the recall", 0, unread())
+
+	defer switchOff(t, server, "group_receipts")()
+	want(t, bob.SendRead(ctx, got), errcode.ServerUnknownError)
 }
