@@ -61,7 +61,9 @@ func (s *Service) Sweep(ctx context.Context) (removed int, err error) {
 
 // sweep does something to all files of an app in a state whose life began before a time, after which they are not in that
 // state any more.
-func (s *Service) sweep(ctx context.Context, app int64, state store.FileState, before int64, do func(store.File) error) (n int, err error) {
+func (s *Service) sweep(
+	ctx context.Context, app int64, state store.FileState, before int64, do func(store.File) error,
+) (n int, err error) {
 	for {
 		files, err := s.store.ListFiles(ctx, app, state, before, sweepSlice)
 		if err != nil {

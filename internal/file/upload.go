@@ -220,6 +220,9 @@ func (p *Part) Finish(ctx context.Context, number int) error {
 	if number < 1 || number > maxParts {
 		return refuse(errcode.UploadFailed, ErrPart, "the number of a part must be 1 to %d", maxParts)
 	}
+	if p.stale == "" {
+		return refuse(errcode.UploadFailed, ErrPart, "the part has no content")
+	}
 	p.part.Number = number
 	replaced, err := p.service.store.PutFilePart(ctx, p.file.ID, p.part, p.service.now(), p.limit)
 	switch {
@@ -248,7 +251,9 @@ func (p *Part) Close(ctx context.Context) {
 
 // FinishParts makes a file of the parts of an upload, which must be all from 1 on. The rest is as in Finish. The errors are
 // code 101 (ErrNoUpload, ErrPart, ErrTooLarge).
-func (s *Service) FinishParts(ctx context.Context, app *account.App, owner store.User, id string, restricted bool, width, height int) (store.File, string, error) {
+func (s *Service) FinishParts(
+	ctx context.Context, app *account.App, owner store.User, id string, restricted bool, width, height int,
+) (store.File, string, error) {
 	f, err := s.upload(ctx, app, owner, id)
 	if err != nil {
 		return f, "", err

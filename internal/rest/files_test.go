@@ -526,6 +526,7 @@ func TestPartUploadsAreRefused(t *testing.T) {
 		"part x":                      {p.put("x", "x"), 422},
 		"part 1001":                   {p.put("1001", "x"), 422},
 		"a part in no form":           {p.call("PUT", ""), 422},
+		"a part without content":      {p.submit("PUT", "/sdk/chatfiles/part-upload/"+p.id, p.as, nil, field{name: "part_number", text: "1"}), 422},
 		"no parts":                    {p.call("POST", ""), 422},
 		"part 2":                      {p.put("2", "x"), 200},
 		"part 1 is missing":           {p.call("POST", ""), 422},

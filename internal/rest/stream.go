@@ -136,7 +136,8 @@ func number(field io.Reader) (int, error) {
 
 // stream has an answer written that writes itself, and returns its status. Errors that it writes become JSON.
 func (a *API) stream(w http.ResponseWriter, c *Call, answer Answer) int {
-	d := &downstream{ResponseWriter: w, control: http.NewResponseController(w), meter: meter{bytes: a.pace.bytes, time: a.pace.down}, status: http.StatusOK,
+	d := &downstream{ResponseWriter: w, control: http.NewResponseController(w), status: http.StatusOK,
+		meter: meter{bytes: a.pace.bytes, time: a.pace.down},
 		failure: func(status int) []byte {
 			return a.failure(c, &refusal{status: status, slug: "illegal_argument", description: http.StatusText(status)})
 		}}
