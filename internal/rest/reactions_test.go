@@ -114,7 +114,7 @@ func TestReactionScenarios(t *testing.T) {
 func FuzzExtras(f *testing.F) {
 	w := newWorld(f)
 	id := strconv.FormatInt(w.text("alice", "bob", "hi"), 10)
-	routes := slices.Concat(w.api.reactionRoutes(), w.api.pinRoutes(), w.api.translationRoutes())
+	routes := slices.Concat(w.api.reactionRoutes(), w.api.pinRoutes(), w.api.reportRoutes(), w.api.translationRoutes())
 	for i := range routes {
 		for _, seed := range []string{
 			`{"msgId":"` + id + `","message":"ok"}`, `{"to":"alice","type":"chat","pin_msg_id":"` + id + `"}`, `{"to":"\ud800","type":"groupchat","pin_msg_id":"9223372036854775808"}`,

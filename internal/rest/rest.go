@@ -86,6 +86,7 @@ func New(services Services, c *clock.Clock, registry prometheus.Registerer, log 
 	a.add(a.translationRoutes()...)
 	a.add(a.reactionRoutes()...)
 	a.add(a.pinRoutes()...)
+	a.add(a.reportRoutes()...)
 	a.add(a.conversationRoutes()...)
 	a.add(a.historyRoutes()...)
 	a.add(a.groupRoutes()...)
