@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/stoa-chat/stoa/internal/bus"
 	"github.com/stoa-chat/stoa/internal/store"
 )
@@ -212,5 +214,46 @@ func TestAClosedBusLosesNothing(t *testing.T) {
 	out.gets(t, "the pull", "batch a b")
 	if err := w.bus.Publish(bus.User(2), nil); !errors.Is(err, bus.ErrClosed) {
 		t.Errorf("the bus was not closed: %v", err)
+	}
+}
+
+// observer notes of which messages it is told.
+type observer chan store.Found
+
+func (o observer) Committed(message store.Found) { o <- message }
+
+func TestTheObserverIsToldOfNewMessagesInOrder(t *testing.T) {
+	w := newWorld(t)
+	seen := make(observer, 10)
+	w.service.Observe(seen)
+	pair := store.PairKey(1, 1, 2)
+	post := func(p Post) Result {
+		t.Helper()
+		r, err := w.service.AppendWait(t.Context(), p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	first := post(Post{Key: pair, Sender: 1, Device: 10, ClientID: 7, Content: store.ContentText, Meta: []byte{0x28, 5}})
+	post(Post{Key: pair, Sender: 1, Device: 10, ClientID: 7, Content: store.ContentText, Meta: []byte{0x28, 5}}) // a repetition
+	post(Post{Key: pair, Sender: 1, Meta: []byte{0x28, 6}})                                                      // an event
+	post(Post{Key: pair, Sender: 1, Content: store.ContentCommand, Meta: []byte{0x28, 7}})
+	post(Post{Key: store.MucKey(1, 3), Sender: 1, Content: store.ContentText, Live: true, Meta: []byte{0x28, 8}}) // in a room
+	last := post(Post{Key: store.MucKey(1, 4), Sender: 1, Content: store.ContentImage, Audience: store.Audience{Users: []int64{2}}, Meta: []byte{0x28, 9}})
+	for _, want := range []store.Found{
+		{Timeline: first.Timeline, Key: pair, Entry: store.Entry{Seq: first.Seq, ID: first.ID, Time: first.Time, Sender: 1, Device: 10,
+			Content: store.ContentText, Meta: []byte{0x28, 5}}},
+		{Timeline: last.Timeline, Key: store.MucKey(1, 4), Entry: store.Entry{Seq: last.Seq, ID: last.ID, Time: last.Time, Sender: 1,
+			Content: store.ContentImage, Audience: store.Audience{Users: []int64{2}}, Meta: []byte{0x28, 9}}},
+	} {
+		got := <-seen
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
+	}
+	w.settle()
+	if len(seen) > 0 {
+		t.Errorf("it was also told of %v", <-seen)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -183,25 +184,36 @@ func (s *Service) token(ctx context.Context, n store.Notification) (store.PushTo
 	return store.PushToken{}, fmt.Errorf("%w: the device has no token", errGone)
 }
 
-// provider returns the provider of that name.
+// providerKey names a provider of an application.
+type providerKey struct {
+	app  int64
+	name string
+}
+
+// provided is a provider, as long as its settings are these.
+type provided struct {
+	settings account.PushProvider
+	provider provider
+}
+
+// provider returns the provider of that name. It is made anew when its settings have changed.
 func (s *Service) provider(app *account.App, name string) (provider, error) {
+	at := slices.IndexFunc(app.Settings.PushProviders, func(p account.PushProvider) bool { return p.Name == name })
+	if at < 0 {
+		return nil, fmt.Errorf("%w: the app has no provider %q", errGone, name)
+	}
+	settings, key := app.Settings.PushProviders[at], providerKey{app.ID, name}
 	s.provideMu.Lock()
 	defer s.provideMu.Unlock()
-	for _, settings := range app.Settings.PushProviders {
-		if settings.Name != name {
-			continue
-		}
-		if p, ok := s.providers[settings]; ok {
-			return p, nil
-		}
-		p, err := s.newProvider(settings)
-		if err != nil {
-			return nil, fmt.Errorf("%w: %w", errRefused, err)
-		}
-		s.providers[settings] = p
-		return p, nil
+	if had, ok := s.providers[key]; ok && had.settings == settings {
+		return had.provider, nil
 	}
-	return nil, fmt.Errorf("%w: the app has no provider %q", errGone, name)
+	p, err := s.newProvider(settings)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errRefused, err)
+	}
+	s.providers[key] = provided{settings, p}
+	return p, nil
 }
 
 func (s *Service) newProvider(settings account.PushProvider) (provider, error) {

@@ -71,7 +71,7 @@ type Service struct {
 	members map[int64]members // by group or thread; the decider's alone
 
 	provideMu sync.Mutex
-	providers map[account.PushProvider]provider
+	providers map[providerKey]provided
 }
 
 // New makes the service of a node. It is to be told of the node's messages: delivery.Service.Observe. Run has it bring
@@ -79,7 +79,7 @@ type Service struct {
 func New(accounts *account.Service, s Store, d *delivery.Service, c *clock.Clock, node int, m *Metrics, log *slog.Logger) *Service {
 	return &Service{accounts: accounts, store: s, delivery: d, clock: c, node: node, metrics: m, log: log, client: newClient(),
 		wake: make(chan struct{}, 1), more: make(chan struct{}, 1),
-		members: map[int64]members{}, providers: map[account.PushProvider]provider{}}
+		members: map[int64]members{}, providers: map[providerKey]provided{}}
 }
 
 // Run decides and delivers until the context ends.

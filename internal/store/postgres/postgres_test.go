@@ -489,6 +489,12 @@ func people(t *testing.T, s *Store, app int64, me, other store.Peer, round int64
 	_, types := s.ListPushTypes(t.Context(), me.ID, 0, 5)
 	_, user := s.PushUserOf(t.Context(), me.ID)
 	_, tokens := s.PushTokens(t.Context(), both)
+	_, mark := s.PushMark(t.Context(), 0)
+	_, marks := s.LostPushMarks(t.Context(), round)
+	_, due := s.TakeNotifications(t.Context(), round, round+2, 3)
+	_, members := s.PushMembers(t.Context(), round)
+	_, entries := s.EntriesAfter(t.Context(), round, 3)
+	told := store.Notification{App: app, User: me.ID, Device: "d", Timeline: 1, Seq: round, Due: round}
 	token := store.PushToken{App: app, User: me.ID, Device: "d", Notifier: "n", Token: fmt.Sprint("t", me.ID), Updated: round}
 	for what, err := range map[string]error{
 		"set attributes": set, "attributes": attributes, "attribute bytes": sum, "publications": publications, "devices": devices,
@@ -504,6 +510,10 @@ func people(t *testing.T, s *Store, app int64, me, other store.Peer, round int64
 		"unbind token":   s.UnbindPushToken(t.Context(), me.ID, "d"),
 		"unwatch":        s.Unwatch(t.Context(), me.ID, []int64{me.ID}),
 		"drop":           s.DropAttributes(t.Context(), other.ID),
+		"push mark":      mark, "lost push marks": marks, "take notifications": due, "push members": members, "entries after": entries,
+		"put notifications":   s.PutNotifications(t.Context(), []store.Notification{told}, store.PushMark{Node: 0, ID: round + 1}),
+		"retry notification":  s.RetryNotification(t.Context(), round, 1, round+1),
+		"finish notification": s.FinishNotification(t.Context(), round),
 	} {
 		if err != nil {
 			t.Fatalf("%s: %v", what, err)
