@@ -59,7 +59,7 @@ var covering = map[string]any{
 
 	// contacts
 	"getContacts":             (*Client).Contacts,
-	"getEachContact":          (*Client).Contacts,
+	"getAllContacts":          (*Client).Contacts,
 	"getContactsWithCursor":   (*Client).EachContact,
 	"addContact":              (*Client).AddContact,
 	"deleteContact":           (*Client).RemoveContact,
