@@ -4,7 +4,7 @@
 
 const assert = require('node:assert/strict');
 const { test } = require('node:test');
-const { GROUP, Place, clientOf, clients, found } = require('../lib/places');
+const { GROUP, Place, ROOM, clientOf, clients, found } = require('../lib/places');
 const { proves } = require('../lib/parity');
 const { until } = require('../lib/wait');
 const { world } = require('../lib/world');
@@ -189,3 +189,48 @@ test('what there is not, and who is not in it, is refused with codes of its own'
   await until(() => place.say(alice, 'closed').then(() => false, ({ type }) => type === 608), 'the group to be closed');
   await assert.rejects(place.ask(alice, 'modifyGroup', { groupName: 'x' }), { type: 608 });
 });
+
+test('limits of groups and rooms have codes of their own', async (t) => {
+  const [alice, bob] = await clients(t, stoa, 'alice', 'bob');
+  const place = await found(GROUP, stoa.rest, [alice, bob]);
+  const room = await found(ROOM, stoa.rest, [alice], { maxusers: 1 });
+  await stoa.rest.change(t, { group_max_members: 10, groups_per_user: 1 });
+  await assert.rejects(alice.conn.createGroupVNext({ groupName: 'large', maxMemberCount: 11 }), { type: 607 });
+  await assert.rejects(alice.conn.createGroupVNext({ groupName: 'one too many', maxMemberCount: 5 }), { type: 50 });
+  await assert.rejects(bob.conn.joinChatRoom({ roomId: room.target }), { type: 704 });
+  await assert.rejects(room.ask(alice, 'addUsersToChatRoom', { users: [bob.user] }), { type: 704 });
+  await assert.rejects(room.ask(bob, 'getChatRoomAdmin'), { type: 702 });
+  const many = Array.from({ length: 61 }, (_, i) => `user${i}`);
+  await assert.rejects(place.ask(alice, 'inviteUsersToGroup', { users: many }), { type: 50 });
+  const attributes = { 'a key that is too long': 'x' };
+  await assert.rejects(place.ask(bob, 'setGroupMemberAttributes', { userId: bob.user, memberAttributes: attributes }), { type: 609 });
+});
+
+test('services that an app has switched off are refused with 505', async (t) => {
+  const [alice, bob] = await clients(t, stoa, 'alice', 'bob');
+  const place = await found(GROUP, stoa.rest, [alice, bob]);
+  const room = await found(ROOM, stoa.rest, [alice]);
+  await stoa.rest.change(t, { threads: false, group_member_attributes: false, room_attributes: false });
+  await assert.rejects(bob.conn.getChatThreads({ parentId: place.target, pageSize: 20 }), { type: 505 });
+  await assert.rejects(bob.conn.createChatThread({ parentId: place.target, name: 'off', messageId: '1' }), { type: 505 });
+  await assert.rejects(place.ask(bob, 'getGroupMemberAttributes', { userId: bob.user }), { type: 505 });
+  await assert.rejects(room.ask(alice, 'setChatRoomAttribute', { attributeKey: 'k', attributeValue: 'v' }), { type: 505 });
+});
+
+for (const sdk of ['agora-chat-1.3.1', 'agora-chat-1.2.0', 'agora-chat-1.0.5', 'easemob-websdk', 'easemob-websdk-4.7']) {
+  test(`${sdk} lives in groups with agora-chat`, async (t) => {
+    const [alice] = await clients(t, stoa, 'alice');
+    const other = await clientOf(t, await stoa.person('bob'), { sdk });
+    const form = GROUP.form({ owner: alice.user, name: 'mixed', members: [other.user] });
+    const place = new Place(GROUP, GROUP.found((await stoa.rest.admin('POST', '/chatgroups', form)).data));
+    await other.next('onGroupChange', ({ type, gid }) => type === 'direct_joined' && gid === place.target); // in all releases
+    await place.say(alice, 'welcome');
+    assert.equal((await other.nextText('welcome')).to, place.target);
+    await place.say(other, 'thanks');
+    assert.equal((await alice.nextText('thanks')).from, other.user);
+    await place.ask(alice, 'muteGroupMember', { username: other.user, muteDuration: -1 });
+    await assert.rejects(place.say(other, 'muted'));
+    await other.conn.quitGroup({ groupId: place.target });
+    await place.went(alice, other);
+  });
+}
