@@ -409,6 +409,7 @@ func (w *world) ground(r Route, n string) (path, body string) {
 	bodies := map[string]string{
 		"POST /chatgroups":                       `{"groupname":"n","owner":"alice"}`,
 		"POST /chatrooms":                        `{"name":"n","description":"d","owner":"alice"}`,
+		"POST /messages/chatrooms/broadcast":     `{"msg":{"type":"txt","msg":"hi"}}`,
 		"POST /chatrooms/super_admin":            `{"superadmin":"alice"}`,
 		"POST /metadata/chatroom/{place}":        `{}`,
 		"POST /chatgroups/{place}/apply":         `{"message":""}`,
@@ -472,6 +473,7 @@ func placeTable() []string {
 		"POST /chatgroups/{place}/users AppToken",
 		"POST /chatgroups/{place}/users/{member} AppToken",
 		"POST /chatrooms/super_admin AppToken",
+		"POST /messages/chatrooms/broadcast AppToken",
 		"POST /chatrooms/{place}/users AnyToken",
 		"POST /chatrooms/{place}/users/{member} AnyToken",
 		"POST /metadata/chatgroup/{place}/get AnyToken",

@@ -92,6 +92,7 @@ func New(services Services, c *clock.Clock, registry prometheus.Registerer, log 
 	a.add(a.groupRoutes()...)
 	a.add(a.roomRoutes()...)
 	a.add(a.threadRoutes()...)
+	a.add(a.broadcastRoutes()...)
 	a.add(a.settingsRoutes()...)
 	if a.rehearsals != nil {
 		a.add(a.rehearsalRoutes()...)

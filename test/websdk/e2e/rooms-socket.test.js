@@ -137,3 +137,21 @@ test('who is removed or banned hears nothing more of the chatroom', async (t) =>
   await bob.nextText('after');
   assert.deepEqual(bob.texts(), ['after']);
 });
+
+test('a broadcast of the backend reaches everybody in every chatroom', async (t) => {
+  const first = await hall(t, ['alice', 'bob']);
+  const second = await hall(t, ['carol', 'dave']);
+  for (const [{ place }, client] of [[first, first.bob], [second, second.dave]]) await enter(place, client);
+  const answer = await stoa.rest.admin('POST', '/messages/chatrooms/broadcast', {
+    from: 'the house', chatroom_msg_level: 'high', ext: { n: 1, deep: { a: [true] } }, msg: { type: 'txt', msg: 'closing time ☃' },
+  });
+  assert.equal(typeof answer.data.id, 'number');
+  for (const [{ place }, client] of [[first, first.bob], [second, second.dave]]) {
+    const message = await client.nextText('closing time ☃');
+    assert.deepEqual([message.from, message.to, message.chatType, message.broadcast, message.priority], ['the house', place.target, 'chatRoom', true, 'high']);
+    assert.deepEqual(message.ext, { n: 1, deep: { a: [true] } });
+  }
+  for (const bad of [{ msg: { type: 'fax' } }, { msg: { type: 'txt' } }, { from: '', msg: { type: 'txt', msg: 'x' } }, { msg: { type: 'txt', msg: 'x'.repeat(6000) } }]) {
+    await assert.rejects(stoa.rest.admin('POST', '/messages/chatrooms/broadcast', bad));
+  }
+});
