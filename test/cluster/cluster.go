@@ -27,7 +27,8 @@ type Cluster struct {
 	postgres string // the server in which the database was made
 	name     string // of the database
 	database string // its URL
-	files    string // folder of uploaded files
+	folder   string // of uploaded files, if there is no S3 server
+	files    string // URL of where they are
 	bus      *server.Server
 	busAt    atomic.Pointer[string] // host:port of the bus
 	ways     []*Way                 // from each node to the bus
@@ -44,7 +45,7 @@ func Start(ctx context.Context, program, postgres string, nodes int) (c *Cluster
 			err = errors.Join(err, c.Close())
 		}
 	}()
-	if c.files, err = os.MkdirTemp("", "stoa-files-"); err != nil {
+	if err := c.placeFiles(); err != nil {
 		return c, err
 	}
 	if err := c.sql(ctx, "CREATE DATABASE "+c.name); err != nil {
@@ -88,9 +89,21 @@ func Start(ctx context.Context, program, postgres string, nodes int) (c *Cluster
 	return c, nil
 }
 
+// placeFiles says where the nodes keep files: in the S3 server of the tests, whose URL STOA_TEST_S3 holds, or else in a
+// folder.
+func (c *Cluster) placeFiles() (err error) {
+	if bucket, query, ok := strings.Cut(os.Getenv("STOA_TEST_S3"), "?"); ok {
+		c.files = bucket + "/" + c.name + "?" + query
+		return nil
+	}
+	c.folder, err = os.MkdirTemp("", "stoa-files-")
+	c.files = "file://" + c.folder
+	return err
+}
+
 // StartNode starts a node that does not run.
 func (c *Cluster) StartNode(i int) (err error) {
-	c.Nodes[i], err = node.Start(c.program, []string{"STOA_DATABASE_URL=" + c.database, "STOA_NATS_URL=nats://" + c.ways[i].Address(), "STOA_FILES_URL=file://" + c.files},
+	c.Nodes[i], err = node.Start(c.program, []string{"STOA_DATABASE_URL=" + c.database, "STOA_NATS_URL=nats://" + c.ways[i].Address(), "STOA_FILES_URL=" + c.files},
 		"serve", "--app", "stoa#demo", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--log-format", "text")
 	return err
 }
@@ -135,7 +148,7 @@ func (c *Cluster) Close() error {
 	if c.bus != nil {
 		c.StopBus()
 	}
-	return errors.Join(c.sql(context.Background(), "DROP DATABASE IF EXISTS "+c.name+" WITH (FORCE)"), os.RemoveAll(c.files))
+	return errors.Join(c.sql(context.Background(), "DROP DATABASE IF EXISTS "+c.name+" WITH (FORCE)"), os.RemoveAll(c.folder))
 }
 
 func (c *Cluster) sql(ctx context.Context, statement string) error {
