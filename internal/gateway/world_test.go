@@ -130,14 +130,14 @@ func (b *wildBus) Publish(subject bus.Subject, data []byte) error {
 	b.mu.Lock()
 	rule := b.rule
 	b.mu.Unlock()
-	if rule == nil || subject.Kind != bus.KindUser {
+	if rule == nil || subject.Kind == bus.KindAll {
 		return b.Bus.Publish(subject, data)
 	}
 	rule(subject, data, func() { b.Bus.Publish(subject, data) })
 	return nil
 }
 
-// use sets what becomes of messages for users.
+// use sets what becomes of messages for users and groups.
 func (b *wildBus) use(rule func(subject bus.Subject, data []byte, publish func())) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -147,7 +147,7 @@ func (b *wildBus) use(rule func(subject bus.Subject, data []byte, publish func()
 // lose loses everything for a user, or with 0 nothing any more.
 func (b *wildBus) lose(user int64) {
 	b.use(func(subject bus.Subject, _ []byte, publish func()) {
-		if subject.ID != user {
+		if subject != bus.User(user) {
 			publish()
 		}
 	})
