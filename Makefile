@@ -7,7 +7,7 @@ RELEASE := CGO_ENABLED=0 $(GO) build -trimpath
 
 DIST := internal/console/dist/index.html
 
-.PHONY: help run build playground test test-fast parity bench bench-growth lint proto clean FORCE
+.PHONY: help run build playground test test-fast parity errors bench bench-growth lint proto clean FORCE
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,13 @@ parity: bin/stoa test/websdk/node_modules/.package-lock.json ## Print which meth
 	@STOA_PARITY=$(CURDIR)/bin/parity.jsonl npm --prefix test/websdk run --silent test:e2e >bin/parity.log || true
 	@node scripts/parity.mjs bin/parity.jsonl --markdown >docs/parity.md || true
 	@node scripts/parity.mjs bin/parity.jsonl
+
+errors: bin/stoa test/websdk/node_modules/.package-lock.json ## Print which code reaches which client, and write docs/conformance.md
+	@rm -f bin/errors.jsonl
+	@STOA_ERRORS=$(CURDIR)/bin/errors.jsonl $(GO) test -count=1 ./test/errors >bin/errors.log || true
+	@cd test/websdk && STOA_ERRORS=$(CURDIR)/bin/errors.jsonl node --test --test-force-exit local/errors.test.js local/rehearsal.test.js >>$(CURDIR)/bin/errors.log || true
+	@node scripts/errors.mjs bin/errors.jsonl --markdown >docs/conformance.md || true
+	@node scripts/errors.mjs bin/errors.jsonl
 
 bench: ## Run the Go benchmarks of the message path, the stores and files
 	$(GO) test -run '^$$' -bench . -benchmem \

@@ -329,7 +329,7 @@ func (s *Service) drop(gone func(*Rehearsal) bool) {
 
 // pick returns the first active rehearsal of a user that fits.
 func (s *Service) pick(user int64, fits func(*Rehearsal) bool) (Rehearsal, bool) {
-	if s == nil || s.count.Load() == 0 {
+	if !s.Any() {
 		return Rehearsal{}, false
 	}
 	now := time.Now()
@@ -342,6 +342,9 @@ func (s *Service) pick(user int64, fits func(*Rehearsal) bool) (Rehearsal, bool)
 	}
 	return Rehearsal{}, false
 }
+
+// Any reports whether anybody rehearses anything.
+func (s *Service) Any() bool { return s != nil && s.count.Load() > 0 }
 
 // Has reports whether a user rehearses a code at this moment.
 func (s *Service) Has(user int64, code errcode.Code) bool {

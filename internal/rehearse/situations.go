@@ -104,7 +104,7 @@ func (s *Service) Notice(user int64) (operation int, ok bool) {
 
 // Kicked notes that a session of the user was ended by an operation.
 func (s *Service) Kicked(user int64, operation int) {
-	if s == nil || s.count.Load() == 0 {
+	if !s.Any() {
 		return
 	}
 	for _, e := range errcode.All() {

@@ -136,6 +136,9 @@ func (a *API) abortParts(ctx context.Context, c *Call) (Answer, error) {
 
 // downloadFile serves a file, or its picture: thumbnail is asked for of images, vframe of videos.
 func (a *API) downloadFile(ctx context.Context, c *Call) (Answer, error) {
+	if err := a.rehearsedBearer(ctx, c); err != nil {
+		return Answer{}, err
+	}
 	f, err := a.files.Find(ctx, c.App, c.Value("file"))
 	if err != nil {
 		return Answer{}, err

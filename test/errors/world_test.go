@@ -143,11 +143,10 @@ type told struct {
 	errors       chan *chat.Error
 	disconnected chan error
 	texts        chan *chat.Message
-	rooms        chan *chat.GroupEvent
 }
 
 func listen(c *chat.Client) *told {
-	h := &told{make(chan *chat.Error, 100), make(chan error, 10), make(chan *chat.Message, 100), make(chan *chat.GroupEvent, 100)}
+	h := &told{make(chan *chat.Error, 100), make(chan error, 10), make(chan *chat.Message, 100)}
 	c.AddEventListener("conformance", chat.Listener{
 		OnError:        func(err *chat.Error) { h.errors <- err },
 		OnDisconnected: func(err error) { h.disconnected <- err },

@@ -4,6 +4,7 @@ const assert = require('node:assert/strict');
 const { randomBytes } = require('node:crypto');
 const { test } = require('node:test');
 const zlib = require('node:zlib');
+const { download } = require('../lib/download');
 const { proves } = require('../lib/parity');
 const { GROUP, ROOM, clients, found } = require('../lib/places');
 const { until, within } = require('../lib/wait');
@@ -49,21 +50,6 @@ function file(name, type, content) {
 async function pair(t) {
   const [alice, bob] = await stoa.people('alice', 'bob');
   return { alice, bob, from: await alice.connect(t), to: await bob.connect(t) };
-}
-
-// download resolves with the bytes, or rejects with what the SDK reports.
-function download(client, { url, secret, headers }) {
-  const answer = new Promise((resolve, reject) => {
-    client.sdk.utils.download.call(client.conn, {
-      url,
-      secret,
-      headers,
-      accessToken: client.conn.token,
-      onFileDownloadComplete: (blob) => resolve(blob.arrayBuffer().then(Buffer.from)),
-      onFileDownloadError: reject,
-    });
-  });
-  return within(answer, `download of ${url}`);
 }
 
 // bare gets a link as a browser does for <img> and <video>: without headers.
