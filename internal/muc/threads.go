@@ -611,12 +611,13 @@ func (s *Service) tellSpoken(ctx context.Context) error {
 	threads := s.spoken.threads
 	s.spoken.threads = nil
 	s.spoken.mu.Unlock()
+	var errs []error
 	for id, by := range threads {
-		if err := s.tellMessages(ctx, id, by); err != nil && !errors.Is(err, store.ErrNotFound) {
-			return err
+		if err := s.tellMessages(ctx, id, by); !errors.Is(err, store.ErrNotFound) {
+			errs = append(errs, err)
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 func (s *Service) tellMessages(ctx context.Context, id int64, by speaker) error {

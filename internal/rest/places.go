@@ -483,16 +483,9 @@ func (p places) list(read func(context.Context, muc.Actor, store.MucKind, string
 	}
 }
 
-func (p places) isJoined(ctx context.Context, c *Call, who muc.Actor, id string) (Answer, error) {
-	user, err := p.target(ctx, c)
-	if err != nil {
-		return Answer{}, err
-	}
-	target, err := p.mucs.MayRead(ctx, c.App, user, id)
-	if code, _ := errcode.CodeOf(err); code == errcode.GroupNotJoined {
-		return Answer{Data: false}, nil
-	}
-	return Answer{Data: target.Role != store.RoleNone}, err
+func (p places) isJoined(ctx context.Context, c *Call, _ muc.Actor, id string) (Answer, error) {
+	standing, err := p.mucs.StandingOf(ctx, muc.Backend(c.App), p.kind, id, c.User()) // strangers may ask, too
+	return Answer{Data: standing.Role != store.RoleNone}, err
 }
 
 func (p places) leave(ctx context.Context, _ *Call, who muc.Actor, id string) (Answer, error) {

@@ -226,6 +226,7 @@ func TestGroupAndRoomScenarios(t *testing.T) {
 		"unknown places": {
 			{"POST", "/acme/demo/chatgroups/281474976710655/apply", "bob", `{"message":""}`, 404, noGroup, ""},
 			{"GET", "/acme/demo/chatrooms/281474976710655/announcement", "bob", "", 404, noRoom, ""},
+			{"GET", "/acme/demo/chatrooms/281474976710655/user/bob/is_joined", "bob", "", 404, noRoom, ""},
 			{"GET", "/acme/demo/chatgroups/%00%ff/announcement", "bob", "", 404, "", ""},
 			{"GET", "/acme/demo/thread/281474976710655", "bob", "", 404, noThread, ""},
 			{"POST", "/acme/demo/thread", "bob", `{"name":"t","msg_id":"1","group_id":"281474976710655","owner":"bob"}`, 400, `{"error_description":"groupId can not be null!"}`, ""},

@@ -159,6 +159,8 @@ proves(['getChatThreads', 'getJoinedChatThreads', 'getChatThreadLastMessage'], '
   assert.equal(event.lastMessage.msg, 'or bread');
   const last = (await alice.conn.getChatThreadLastMessage({ chatThreadIds: [first, ids[1]] })).entities;
   assert.deepEqual(last.map(({ chatThreadId, lastMessage }) => [chatThreadId, lastMessage?.id, lastMessage?.msg]), [[first, serverMsgId, 'or bread'], [ids[1], undefined, undefined]]);
+  await bob.conn.recallMessage({ mid: serverMsgId, to: first, chatType: 'groupChat' });
+  await alice.next('onChatThreadChange', (e) => e.operation === 'update' && e.messageCount === 1 && e.lastMessage.msg === 'soup');
 });
 
 test('the history of the group tells of threads', async (t) => {
