@@ -115,7 +115,8 @@ func (c *Client) upload(ctx context.Context, op string, to Target, file File) (*
 	}
 	progress := c.newMeter(file)
 	// The server tells its limit when parts are begun. One that was told before may have been raised.
-	if float64(file.Size) > partsFrom*float64(cmp.Or(limits.part, defaultPartSize)) || (limits.file > 0 && file.Size > limits.file) {
+	large := float64(file.Size) > partsFrom*float64(cmp.Or(limits.part, defaultPartSize))
+	if large || limits.file > 0 && file.Size > limits.file {
 		a, err := c.uploadParts(ctx, op, query, file, progress)
 		if a != nil || err != nil {
 			return a, err
@@ -188,9 +189,12 @@ func (c *Client) uploadParts(ctx context.Context, op string, query url.Values, f
 	return a, err
 }
 
-func (c *Client) finishParts(ctx context.Context, op string, path []string, query url.Values, file File, limits uploadLimits, progress *meter) (*Attachment, *Error) {
+// finishParts sends the parts of an upload that was begun, and completes it.
+func (c *Client) finishParts(ctx context.Context, op string, path []string, query url.Values, file File, limits uploadLimits,
+	progress *meter) (*Attachment, *Error) {
 	if limits.file > 0 && file.Size > limits.file {
-		return nil, fail(errcode.UploadFailed, op, fmt.Sprintf("the file has %d bytes, the server takes %d", file.Size, limits.file), nil)
+		message := fmt.Sprintf("the file has %d bytes, the server takes %d", file.Size, limits.file)
+		return nil, fail(errcode.UploadFailed, op, message, nil)
 	}
 	size := limits.part
 	if size <= 0 {
@@ -270,7 +274,8 @@ func thumbnailFields(file File) map[string]string {
 }
 
 // sendMultipart sends a form with a file. Every failure but the end of the context is 101.
-func (c *Client) sendMultipart(ctx context.Context, op, method string, query url.Values, body *multipartBody, out any, path ...string) *Error {
+func (c *Client) sendMultipart(ctx context.Context, op, method string, query url.Values, body *multipartBody, out any,
+	path ...string) *Error {
 	_, _, token := c.credentials()
 	u := c.path(path...)
 	u.RawQuery = query.Encode()

@@ -91,7 +91,8 @@ func (b *limitedBuffer) Write(p []byte) (int, error) {
 func encodeCombined(appKey string, messages []*Message) ([]byte, int, *Error) {
 	const op = "send"
 	if len(messages) == 0 || len(messages) > combinedParts {
-		return nil, 0, fail(errcode.MaxLimit, op, fmt.Sprintf("%d messages are combined; it must be 1 to %d", len(messages), combinedParts), nil)
+		message := fmt.Sprintf("%d messages are combined; it must be 1 to %d", len(messages), combinedParts)
+		return nil, 0, fail(errcode.MaxLimit, op, message, nil)
 	}
 	level := 1
 	data := []byte(combinedHeader)
@@ -126,7 +127,8 @@ func encodeCombined(appKey string, messages []*Message) ([]byte, int, *Error) {
 		data = append(data, meta...)
 	}
 	if level > combinedLevels {
-		return nil, 0, fail(errcode.MaxLimit, op, fmt.Sprintf("the messages are nested %d deep; it may be %d", level, combinedLevels), nil)
+		message := fmt.Sprintf("the messages are nested %d deep; it may be %d", level, combinedLevels)
+		return nil, 0, fail(errcode.MaxLimit, op, message, nil)
 	}
 	return append(data, checkByte(data)), level, nil
 }

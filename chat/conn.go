@@ -83,7 +83,8 @@ func (s *session) connect(ctx context.Context, op string) (*conn, *connectError)
 	first, err := provisionFrame(s.c.appKey, s.user, device, token, s.c.opt.loginInfo)
 	if err != nil {
 		cn.close(false)
-		return nil, &connectError{err: fail(errcode.InvalidParameter, op, "user id, device, token or login info is not valid UTF-8", err), opened: true, refused: true}
+		invalid := fail(errcode.InvalidParameter, op, "user id, device, token or login info is not valid UTF-8", err)
+		return nil, &connectError{err: invalid, opened: true, refused: true}
 	}
 	if err := ws.Write(answering, websocket.MessageBinary, first); err != nil {
 		return nil, broke(errcode.SDKRuntimeError, "", err)

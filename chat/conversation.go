@@ -64,7 +64,10 @@ func (c *Client) conversations(ctx context.Context, filter url.Values, path ...s
 		user, _, _ := c.credentials()
 		var list []*Conversation
 		for _, row := range answer.Data.Infos {
-			v := &Conversation{Target: Target{chatTypeNamed(row.Type), row.ID}, Unread: int(row.Unread), LastMessage: row.Meta.message(user), Pinned: row.Pinned}
+			v := &Conversation{
+				Target: Target{chatTypeNamed(row.Type), row.ID}, Unread: int(row.Unread), LastMessage: row.Meta.message(user),
+				Pinned: row.Pinned,
+			}
 			if row.Pinned {
 				v.PinnedAt = row.PinTime.Time
 			}
@@ -137,7 +140,8 @@ func (c *Client) changeMark(ctx context.Context, op, method string, mark int, ta
 			Ignored []target `json:"ignore"`
 		} `json:"data"`
 	}
-	err := c.change(ctx, op, method, map[string]any{"mark": markName(mark), "targets": rows}, &answer, "sdk", "user", me, "user_channels", "mark")
+	in := map[string]any{"mark": markName(mark), "targets": rows}
+	err := c.change(ctx, op, method, in, &answer, "sdk", "user", me, "user_channels", "mark")
 	if err != nil || len(answer.Data.Ignored) == 0 {
 		return err
 	}

@@ -145,7 +145,9 @@ func (c *Client) JoinedGroups(ctx context.Context) iter.Seq2[GroupInfo, error] {
 		var answer struct {
 			Entities []groupJSON `json:"entities"`
 		}
-		query := url.Values{"pagenum": {strconv.Itoa(page)}, "pagesize": {strconv.Itoa(size)}, "needAffiliations": {"true"}, "needRole": {"true"}}
+		query := url.Values{
+			"pagenum": {strconv.Itoa(page)}, "pagesize": {strconv.Itoa(size)}, "needAffiliations": {"true"}, "needRole": {"true"},
+		}
 		err := c.get(ctx, "joined groups", &answer, query, "chatgroups", "user", me)
 		return infosOf(answer.Entities), err
 	})
@@ -205,7 +207,9 @@ func (g Group) Info(ctx context.Context) (GroupInfo, error) {
 // Update changes the group; its members are told.
 func (g Group) Update(ctx context.Context, u GroupUpdate) error {
 	in := map[string]string{}
-	for key, value := range map[string]*string{"groupname": u.Name, "description": u.Description, "avatar": u.Avatar, "custom": u.Ext} {
+	for key, value := range map[string]*string{
+		"groupname": u.Name, "description": u.Description, "avatar": u.Avatar, "custom": u.Ext,
+	} {
 		if value != nil {
 			in[key] = *value
 		}
@@ -220,7 +224,8 @@ func (g Group) TransferTo(ctx context.Context, user string) error {
 
 // Destroy ends the group for all its members.
 func (g Group) Destroy(ctx context.Context) error {
-	return g.c.do(ctx, call{op: "destroy group", method: http.MethodDelete, path: []string{g.kind, g.id}, query: url.Values{"version": {"v3"}}, own: true})
+	return g.c.do(ctx, call{op: "destroy group", method: http.MethodDelete, path: []string{g.kind, g.id},
+		query: url.Values{"version": {"v3"}}, own: true})
 }
 
 // Join joins a public group, or asks to; the message goes to its owner and admins. It returns 606 for a full group, 601 or
@@ -247,7 +252,8 @@ func (g Group) AcceptJoin(ctx context.Context, user string) error {
 
 // RejectJoin declines a user who asked to join, with a reason.
 func (g Group) RejectJoin(ctx context.Context, user, reason string) error {
-	return g.verify(ctx, "reject join", "apply_verify", map[string]any{"applicant": user, "verifyResult": false, "reason": reason})
+	in := map[string]any{"applicant": user, "verifyResult": false, "reason": reason}
+	return g.verify(ctx, "reject join", "apply_verify", in)
 }
 
 // AcceptInvite accepts an invitation to the group.
@@ -277,7 +283,8 @@ func (g Group) UnblockMessages(ctx context.Context) error {
 }
 
 func (g Group) shield(ctx context.Context, op, method string) error {
-	return g.c.do(ctx, call{op: op, method: method, path: []string{g.kind, g.id, "shield"}, query: url.Values{"version": {"v3"}}, own: true})
+	return g.c.do(ctx, call{op: op, method: method, path: []string{g.kind, g.id, "shield"},
+		query: url.Values{"version": {"v3"}}, own: true})
 }
 
 // IgnorePush turns push notices for the group off, or on again; its messages come all the same.

@@ -16,8 +16,8 @@ type Listener struct {
 	// token came to its end.
 	OnDisconnected func(err error)
 
-	// OnTextMessage is called for text messages, OnMessage after it for messages of every kind, commands too. A message that the user
-	// sent from another device comes too, with From = the user.
+	// OnTextMessage is called for text messages, OnMessage after it for messages of every kind, commands too. A message
+	// that the user sent from another device comes too, with From = the user.
 	OnTextMessage func(m *Message)
 	OnMessage     func(m *Message)
 	// OnDeliveredMessage is called when a message of the user's has reached a device of the other, OnReadMessage when it

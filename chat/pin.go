@@ -29,9 +29,9 @@ type PinEvent struct {
 // PinMessage pins a message in its conversation; the members are told by OnMessagePin. Only ID, Conversation and ChatType
 // of the message count.
 //
-// It returns 700 (wrapping 28) without a session, -3 for an id that is none, 51 for a message that the server does not have, 50 for
-// too many, 603 for who may not pin there, 505 when the app has no pins, 52 when the server does not accept the token any
-// more, and the codes of a failed request: 17, 500, -1, -2, -4. So do the other methods for pins.
+// It returns 700 (wrapping 28) without a session, -3 for an id that is none, 51 for a message that the server does not
+// have, 50 for too many, 603 for who may not pin there, 505 when the app has no pins, 52 when the server does not accept
+// the token any more, and the codes of a failed request: 17, 500, -1, -2, -4. So do the other methods for pins.
 func (c *Client) PinMessage(ctx context.Context, m *Message) error {
 	return c.changePin(ctx, "pin message", http.MethodPost, m)
 }

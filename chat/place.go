@@ -344,7 +344,8 @@ func (p place) UploadFile(ctx context.Context, file File) (SharedFile, error) {
 	}
 	_, device, _ := p.c.credentials()
 	body := newMultipart("file", file, 0, file.Size, p.c.newMeter(file), nil)
-	if err := p.c.sendMultipart(ctx, op, http.MethodPost, url.Values{"resource": {device}}, body, &answer, p.kind, p.id, "share_files"); err != nil {
+	query := url.Values{"resource": {device}}
+	if err := p.c.sendMultipart(ctx, op, http.MethodPost, query, body, &answer, p.kind, p.id, "share_files"); err != nil {
 		return SharedFile{}, err
 	}
 	if answer.Data.ID == "" {

@@ -66,7 +66,8 @@ func (c *Client) PublishPresence(ctx context.Context, text string) error {
 		return fail(errcode.PresenceTooLong, op, fmt.Sprintf("the text has %d bytes, it may have %d", len(text), presenceLimit), nil)
 	}
 	_, device, _ := c.credentials()
-	return c.do(ctx, call{op: op, method: http.MethodPost, path: []string{"users", me, "presence", device, "1"}, in: map[string]string{"ext": text}})
+	return c.do(ctx, call{op: op, method: http.MethodPost, path: []string{"users", me, "presence", device, "1"},
+		in: map[string]string{"ext": text}})
 }
 
 // SubscribePresence asks to be told by OnPresence of changes of up to 100 users, for up to 30 days in whole seconds, and

@@ -23,7 +23,9 @@ const (
 	ProfileExt       = "ext"
 )
 
-var profileKeys = []string{ProfileNickname, ProfileAvatar, ProfileMail, ProfilePhone, ProfileGender, ProfileSignature, ProfileBirth, ProfileExt}
+var profileKeys = []string{
+	ProfileNickname, ProfileAvatar, ProfileMail, ProfilePhone, ProfileGender, ProfileSignature, ProfileBirth, ProfileExt,
+}
 
 // UpdateProfile sets attributes of the user, up to 2 KB in all; others keep their values.
 //
@@ -123,7 +125,8 @@ func (c *Client) RTCUsers(ctx context.Context, uids ...uint32) (map[uint32]strin
 	var answer struct {
 		Data map[string]string `json:"data"`
 	}
-	err := c.do(ctx, call{op: op, method: http.MethodPost, path: []string{"rtc_mapper", "batch", "get"}, in: map[string]any{"data": uids}, out: &answer})
+	err := c.do(ctx, call{op: op, method: http.MethodPost, path: []string{"rtc_mapper", "batch", "get"},
+		in: map[string]any{"data": uids}, out: &answer})
 	if err != nil {
 		return nil, err
 	}

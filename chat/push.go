@@ -6,7 +6,6 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -36,7 +35,8 @@ func (c *Client) RemovePushToken(ctx context.Context, device string) error {
 
 // SetPushNickname sets the name that push notices show for the user.
 func (c *Client) SetPushNickname(ctx context.Context, nickname string) error {
-	return c.do(ctx, call{op: "set nickname", method: http.MethodPut, path: []string{"users", me}, in: map[string]string{"nickname": nickname}})
+	return c.do(ctx, call{op: "set nickname", method: http.MethodPut, path: []string{"users", me},
+		in: map[string]string{"nickname": nickname}})
 }
 
 // Remind says for which messages there are push notices.
@@ -216,7 +216,7 @@ type ConversationRemind struct {
 // SilentConversations returns the conversations that have a kind of reminding of their own.
 func (c *Client) SilentConversations(ctx context.Context) iter.Seq2[ConversationRemind, error] {
 	return cursorPages("", func(cursor string) ([]ConversationRemind, string, error) {
-		query := url.Values{"limit": {strconv.Itoa(50)}}
+		query := url.Values{"limit": {"50"}}
 		if cursor != "" {
 			query.Set("cursor", cursor)
 		}

@@ -30,7 +30,8 @@ type Recall struct {
 func (c *Client) Recall(ctx context.Context, m *Message, text string) error {
 	o := sendOptions{}
 	if text != "" {
-		o.metaExt = []*msync.KeyValue{{Key: recallText, Type: msync.KeyValue_STRING, Value: &msync.KeyValue_StringValue{StringValue: text}}}
+		value := &msync.KeyValue_StringValue{StringValue: text}
+		o.metaExt = []*msync.KeyValue{{Key: recallText, Type: msync.KeyValue_STRING, Value: value}}
 	}
 	_, err := c.about(ctx, "recall", m, o, func(body *msync.MessageBody, id uint64) {
 		body.Type, body.AckMessageId = msync.MessageBody_RECALL, id
@@ -82,7 +83,8 @@ func (c *Client) Edit(ctx context.Context, m *Message, content Content, opts ...
 }
 
 // about sends a body that is about an earlier message, to whom that went.
-func (c *Client) about(ctx context.Context, op string, m *Message, o sendOptions, fill func(body *msync.MessageBody, id uint64)) (*msync.CommSyncDL, *Error) {
+func (c *Client) about(ctx context.Context, op string, m *Message, o sendOptions,
+	fill func(body *msync.MessageBody, id uint64)) (*msync.CommSyncDL, *Error) {
 	if m == nil {
 		return nil, fail(errcode.MessageParameterError, op, "there is no message", nil)
 	}

@@ -74,7 +74,8 @@ func (c *Client) CreateRoom(ctx context.Context, o RoomOptions) (Room, error) {
 			ID string `json:"id"`
 		} `json:"data"`
 	}
-	err := c.do(ctx, call{op: op, method: http.MethodPost, path: []string{"chatrooms"}, in: in, out: &answer, own: true, token: o.AppToken})
+	err := c.do(ctx, call{op: op, method: http.MethodPost, path: []string{"chatrooms"}, in: in, out: &answer, own: true,
+		token: o.AppToken})
 	if err != nil {
 		return Room{}, err
 	}
@@ -175,7 +176,10 @@ func (r Room) state(user string, answer *msync.CommSyncDL) RoomState {
 		r.c.reportBad(badMessage("join room", "the room's state", meta.GetId(), err))
 	}
 	i := infos[user]
-	return RoomState{MutedAll: i.AllMute, Allowed: i.White, Members: int(i.MemberCount), Muted: i.Mute != 0, MutedUntil: endTime(float64(i.Mute)), Created: i.Created.Time}
+	return RoomState{
+		MutedAll: i.AllMute, Allowed: i.White, Members: int(i.MemberCount), Created: i.Created.Time,
+		Muted: i.Mute != 0, MutedUntil: endTime(float64(i.Mute)),
+	}
 }
 
 // Info describes the chatroom.
@@ -211,7 +215,8 @@ func (r Room) Update(ctx context.Context, u RoomUpdate) error {
 // Destroy ends the chatroom for all its members. The token of the app's backend may be given, where users may not do it;
 // empty, the session's is used.
 func (r Room) Destroy(ctx context.Context, appToken string) error {
-	return r.c.do(ctx, call{op: "destroy room", method: http.MethodDelete, path: []string{r.kind, r.id}, query: url.Values{"version": {"v3"}}, own: true, token: appToken})
+	return r.c.do(ctx, call{op: "destroy room", method: http.MethodDelete, path: []string{r.kind, r.id},
+		query: url.Values{"version": {"v3"}}, own: true, token: appToken})
 }
 
 // Add adds users to the chatroom. It returns 704 for a full one.
@@ -236,7 +241,8 @@ func (r Room) Attributes(ctx context.Context, keys ...string) (map[string]string
 	var answer struct {
 		Data map[string]string `json:"data"`
 	}
-	err := r.c.do(ctx, call{op: "room attributes", method: http.MethodPost, path: []string{"metadata", "chatroom", r.id}, in: in, out: &answer})
+	err := r.c.do(ctx, call{op: "room attributes", method: http.MethodPost, path: []string{"metadata", "chatroom", r.id},
+		in: in, out: &answer})
 	return answer.Data, err
 }
 

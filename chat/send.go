@@ -82,9 +82,9 @@ func (c *Client) SendText(ctx context.Context, to, text string, opts ...SendOpti
 // [Client.SendFile], for forwarded messages [Client.SendCombined].
 //
 // Before anything is sent: 39 without a session, 205 without a recipient, -3 for content, options or text (it must be
-// UTF-8) that have no wire form, 511 for what does not fit into a frame (64 KiB), 32 when it cannot wait for a connection. Refused by the server: 50, 204, 219, 221,
-// 500-511, 602-608, 704, 705. Without a verdict: 510, 512, -1, -4; see the package comment. Data holds the client id
-// under "id".
+// UTF-8) that have no wire form, 511 for what does not fit into a frame (64 KiB), 32 when it cannot wait for a
+// connection. Refused by the server: 50, 204, 219, 221, 500-511, 602-608, 704, 705. Without a verdict: 510, 512, -1, -4;
+// see the package comment. Data holds the client id under "id".
 func (c *Client) Send(ctx context.Context, to string, content Content, opts ...SendOption) (*Message, error) {
 	o := collect(opts)
 	const op = "send"
@@ -308,7 +308,8 @@ func (u *uplink) with(e *Error) *Error {
 }
 
 // exchange sends one body and waits for the server's answer.
-func (c *Client) exchange(ctx context.Context, op string, o sendOptions, to *msync.JID, body *msync.MessageBody) (*uplink, *msync.CommSyncDL, *Error) {
+func (c *Client) exchange(ctx context.Context, op string, o sendOptions, to *msync.JID,
+	body *msync.MessageBody) (*uplink, *msync.CommSyncDL, *Error) {
 	u, err := c.newUplink(op, o, to, body)
 	if err != nil {
 		return nil, nil, err
@@ -365,7 +366,8 @@ func (c *Client) pack(op, clientID string, meta *msync.Meta, body proto.Message)
 		meta.Id = c.nextID()
 		c.mu.Unlock()
 	case meta.Id == 0:
-		return nil, fail(errcode.InvalidParameter, op, fmt.Sprintf("the client id %q is not a decimal number from 1 to 2^64-1", clientID), nil)
+		message := fmt.Sprintf("the client id %q is not a decimal number from 1 to 2^64-1", clientID)
+		return nil, fail(errcode.InvalidParameter, op, message, nil)
 	}
 	var err error
 	meta.Payload, err = proto.MarshalOptions{Deterministic: true}.Marshal(body)
@@ -373,7 +375,8 @@ func (c *Client) pack(op, clientID string, meta *msync.Meta, body proto.Message)
 		var data []byte
 		data, err = frame(msync.MSync_SYNC, &msync.CommSyncUL{Meta: meta})
 		if len(data) > maxFrame {
-			return nil, fail(errcode.MessageTooLarge, op, fmt.Sprintf("the message has %d bytes with all that belongs to it, a frame holds %d", len(data), maxFrame), nil)
+			message := fmt.Sprintf("the message has %d bytes with all that belongs to it, a frame holds %d", len(data), maxFrame)
+			return nil, fail(errcode.MessageTooLarge, op, message, nil)
 		}
 		if err == nil {
 			return &uplink{id: meta.Id, op: op, frame: data, done: make(chan struct{})}, nil

@@ -49,7 +49,9 @@ type threadJSON struct {
 }
 
 func (t threadJSON) info() ThreadInfo {
-	return ThreadInfo{ID: t.ID, Name: t.Name, Owner: t.Owner, Group: t.Group, MessageID: t.Message, Members: int(t.Count), Created: t.Created.Time}
+	return ThreadInfo{
+		ID: t.ID, Name: t.Name, Owner: t.Owner, Group: t.Group, MessageID: t.Message, Members: int(t.Count), Created: t.Created.Time,
+	}
 }
 
 // CreateThread makes a thread beside a message of a group; its name has up to 64 characters. The group is told by
@@ -115,7 +117,8 @@ func (c *Client) LastMessages(ctx context.Context, threads ...string) (map[strin
 			Last *messageJSON `json:"last_message"`
 		} `json:"entities"`
 	}
-	err := c.do(ctx, call{op: op, method: http.MethodPost, path: []string{"thread", "message"}, in: map[string]any{"threadIds": threads}, out: &answer})
+	err := c.do(ctx, call{op: op, method: http.MethodPost, path: []string{"thread", "message"},
+		in: map[string]any{"threadIds": threads}, out: &answer})
 	if err != nil {
 		return nil, err
 	}
