@@ -2,6 +2,7 @@ package file
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,6 +39,15 @@ type blobs struct {
 	blob.Store
 	broken atomic.Bool
 	puts   atomic.Int64
+	stuck  atomic.Pointer[string] // a folder that cannot be deleted
+}
+
+// DeleteAll implements blob.Store.
+func (b *blobs) DeleteAll(ctx context.Context, folder string) error {
+	if stuck := b.stuck.Load(); stuck != nil && *stuck == folder {
+		return errBroken
+	}
+	return b.Store.DeleteAll(ctx, folder)
 }
 
 // Put implements blob.Store.
@@ -263,6 +273,26 @@ func TestSlicesDoNotEndTheSweep(t *testing.T) {
 		w.begin(Options{}).Close(t.Context())
 	}
 	w.sweep(2*sweepSlice + 1)
+}
+
+func TestWhatCannotBeRemovedIsTriedAgain(t *testing.T) {
+	w := newWorld(t)
+	var stuck string
+	for range 3 {
+		u := w.begin(Options{})
+		w.must(u.Write(t.Context(), strings.NewReader("x"), "", ""))
+		u.Close(t.Context())
+		stuck = cmp.Or(stuck, u.row.Blob)
+	}
+	w.blobs.stuck.Store(&stuck)
+	if n, err := w.Sweep(t.Context()); n != 2 || !errors.Is(err, errBroken) {
+		t.Errorf("%d files were removed, want 2; error is %v, want %v", n, err, errBroken)
+	}
+	w.blobs.stuck.Store(nil)
+	w.sweep(1)
+	if w.stored() != 0 {
+		t.Errorf("there are %d blobs, want none", w.stored())
+	}
 }
 
 // TestPartsAreFinishedOnce has many finish one upload at once, while others send its parts again.
