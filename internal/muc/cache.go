@@ -144,6 +144,9 @@ func (c cached[T]) fresh() bool {
 
 type membership struct{ muc, user int64 }
 
+// mixed spreads the members of a large group over the shards.
+func (m membership) mixed() int64 { return m.muc*31 + m.user }
+
 type rowKey struct {
 	app  int64
 	name string
@@ -233,7 +236,8 @@ func (s *Service) numbered(ctx context.Context, number int64) (store.Muc, error)
 }
 
 func (s *Service) standing(ctx context.Context, muc, user int64) (store.Standing, error) {
-	shard, key := s.known.shard(muc), membership{muc, user}
+	key := membership{muc, user}
+	shard := s.known.shard(key.mixed())
 	found, changes := look(shard, shard.standings, key)
 	if found.fresh() {
 		return found.value, nil
@@ -281,16 +285,24 @@ func (s *Service) Heard(data []byte) {
 	}
 	first, rest, users := strings.Cut(string(data[1:]), " ")
 	muc, _ := strconv.ParseInt(first, 10, 64)
-	shard := s.known.shard(muc)
-	shard.mu.Lock()
-	defer shard.mu.Unlock()
-	shard.changes++
 	if !users {
+		shard := s.known.shard(muc)
+		shard.mu.Lock()
+		defer shard.mu.Unlock()
+		shard.changes++
 		delete(shard.rows, muc)
 		return
 	}
 	for word := range strings.SplitSeq(rest, " ") {
 		user, _ := strconv.ParseInt(word, 10, 64)
-		delete(shard.standings, membership{muc, user})
+		s.known.forget(membership{muc, user})
 	}
+}
+
+func (c *cache) forget(key membership) {
+	shard := c.shard(key.mixed())
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	shard.changes++
+	delete(shard.standings, key)
 }

@@ -421,6 +421,9 @@ func (s *Service) transfer(ctx context.Context, sc scene, to store.Peer) error {
 		return err
 	}
 	s.moved(sc.muc, to.ID)
+	if sc.muc.Kind == store.MucThread { // there is no such event
+		return nil
+	}
 	e := event{operation: msync.MUCBody_ASSIGN_OWNER, from: old.Name, to: []string{to.Name}}
 	if sc.muc.Kind == store.MucRoom {
 		return s.toUsers(ctx, sc.Actor, sc.muc, e, old, to)

@@ -299,8 +299,14 @@ func (s *Service) AnswerInvitation(ctx context.Context, actor Actor, id, invitee
 		}
 		e.operation = msync.MUCBody_INVITE_DECLINE
 	}
-	e.to = []string{sc.stand.InvitedBy.Name}
-	return s.toUsers(ctx, actor, sc.muc, e, sc.stand.InvitedBy)
+	inviter, err := s.accounts.User(ctx, actor.App, sc.stand.InvitedBy.Name)
+	if errors.Is(err, account.ErrNoUser) || err == nil && inviter.ID != sc.stand.InvitedBy.ID {
+		return nil // the inviter has been deleted
+	} else if err != nil {
+		return err
+	}
+	e.to = []string{inviter.Name}
+	return s.toUsers(ctx, actor, sc.muc, e, peer(inviter))
 }
 
 // Apply joins a group, or asks the owner and admins where that needs consent, and reports whether the user is in. Who has

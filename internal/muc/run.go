@@ -89,6 +89,9 @@ func (s *Service) forget(ctx context.Context, sc scene, user store.User) error {
 		if err != nil {
 			return err
 		}
+		if heir.ID == 0 && sc.muc.Kind == store.MucThread {
+			return s.DestroyThread(ctx, sc.Actor, sc.muc.Name)
+		}
 		if heir.ID == 0 {
 			return s.Destroy(ctx, sc.Actor, sc.muc.Kind, sc.muc.Name)
 		}

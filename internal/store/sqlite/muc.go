@@ -706,24 +706,28 @@ func (s *Store) CheckAway(ctx context.Context, after, since, _ int64, limit int)
 	if err != nil {
 		return 0, fmt.Errorf("check who is away: %w", err)
 	}
-	var gone, back []int64
-	s.sessions.mu.Lock()
-	for _, st := range stays {
-		switch online := len(s.sessions.online[st.user]) > 0; {
-		case online && st.away:
-			back = append(back, st.row)
-		case !online && !st.away:
-			gone = append(gone, st.row)
+	differs := func() (gone, back []int64) {
+		s.sessions.mu.Lock()
+		defer s.sessions.mu.Unlock()
+		for _, st := range stays {
+			switch online := len(s.sessions.online[st.user]) > 0; {
+			case online && st.away:
+				back = append(back, st.row)
+			case !online && !st.away:
+				gone = append(gone, st.row)
+			}
 		}
+		return gone, back
 	}
-	s.sessions.mu.Unlock()
 	if len(stays) == limit {
 		last = stays[limit-1].row
 	}
-	if len(gone) == 0 && len(back) == 0 {
+	if gone, back := differs(); len(gone) == 0 && len(back) == 0 {
 		return last, nil
 	}
 	return last, s.do(ctx, func(tx *sql.Conn) error {
+		// Within the job: whoever comes after this look says so in a later one.
+		gone, back := differs()
 		const set = "UPDATE muc_member SET away = ? WHERE id IN (SELECT value FROM json_each(?))"
 		if _, err := tx.ExecContext(context.Background(), set, since, asJSON(gone)); err != nil {
 			return err
