@@ -255,6 +255,13 @@ func (c *nodes) testFailover(t *testing.T) {
 			to:   c.person(t, "bob").login(t, ends[1], quick),
 		})
 	}
+	// One who is on that node does not come back; somebody on the other is told of it.
+	gone, eye := c.person(t, "gone").login(t, c.url(0)), c.person(t, "eye").login(t, staying)
+	seen := make(chan *chat.Presence, 100)
+	eye.AddEventListener("presence", chat.Listener{OnPresence: func(p *chat.Presence) { seen <- p }})
+	if states, err := eye.SubscribePresence(t.Context(), time.Hour, gone.user); err != nil || !states[0].Online() {
+		t.Fatalf("presence %+v, %v", states, err)
+	}
 	var accepted atomic.Int64
 	enough := make(chan struct{})
 	var sending sync.WaitGroup
@@ -308,6 +315,17 @@ func (c *nodes) testFailover(t *testing.T) {
 		// The store holds them once, too: a message that follows them is the next.
 		p.from.send(t, p.to.user, "end")
 		p.to.expect(t, "end")
+	}
+	// The lease of the node has to end before its devices are taken for offline.
+	for late := time.After(time.Minute); ; {
+		select {
+		case p := <-seen:
+			if p.User == gone.user && !p.Online() {
+				return
+			}
+		case <-late:
+			t.Fatalf("nobody was told that %s has gone", gone.user)
+		}
 	}
 }
 
