@@ -293,6 +293,18 @@ func (a *Service) All() []*App {
 	return slices.Collect(maps.Values(a.apps.byID))
 }
 
+// AnyApp reports whether something holds for one of the applications.
+func (a *Service) AnyApp(holds func(*App) bool) bool {
+	a.apps.mu.RLock()
+	defer a.apps.mu.RUnlock()
+	for _, app := range a.apps.byID {
+		if holds(app) {
+			return true
+		}
+	}
+	return false
+}
+
 // Apps returns the number of applications.
 func (a *Service) Apps() int {
 	a.apps.mu.RLock()

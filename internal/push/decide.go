@@ -20,6 +20,7 @@ const (
 	maxLate     = time.Hour        // after a stop that was longer, nobody is told of what is older
 	noteEvery   = 5 * time.Second  // the mark is written at least so often, while there are messages
 	lookEvery   = 30 * time.Second // for what nodes that have ended left behind
+	settled     = time.Minute      // after it was given its id, an entry has been committed or has failed
 	membersLife = 5 * time.Second  // that a list of members is used
 	maxMembers  = 10_000           // lists of members that are remembered
 	retryAfter  = time.Second      // when the store did not answer
@@ -78,7 +79,7 @@ func (s *Service) decideAll(ctx context.Context) {
 		case <-ctx.Done():
 		case <-s.wake:
 		case <-look.C:
-			if err := s.inherit(ctx); err != nil {
+			if err := errors.Join(s.inherit(ctx), s.moveOn(ctx)); err != nil {
 				s.failed(ctx, "take over notifications", err)
 			}
 		}
@@ -112,11 +113,32 @@ func (s *Service) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if mark == 0 {
-		s.decided = delivery.IDAt(s.now())
-		return s.store.PutNotifications(ctx, nil, store.PushMark{Node: s.node, ID: s.decided})
+	if mark == 0 || !s.accounts.AnyApp(notifies) {
+		return s.keep(ctx, nil, max(mark, idBefore(0)))
 	}
 	return s.catchUp(ctx, s.node, mark)
+}
+
+// moveOn moves the mark while there is nothing to look at, so that a start need not go through all that came meanwhile. What
+// was given its id long ago has been committed, and been in the queue, or it never will.
+func (s *Service) moveOn(ctx context.Context) error {
+	if !s.accounts.AnyApp(notifies) {
+		return nil
+	}
+	return s.keep(ctx, nil, max(s.decided, idBefore(settled)))
+}
+
+// idBefore returns an id below those that are made from some time ago on. Ids follow the machine's clock.
+func idBefore(ago time.Duration) int64 { return delivery.IDAt(time.Now().Add(-ago).UnixMilli()) }
+
+// keep stores notifications, and up to where the messages of this node have been looked at.
+func (s *Service) keep(ctx context.Context, notifications []store.Notification, decided int64) error {
+	s.decided = decided
+	if err := s.store.PutNotifications(ctx, notifications, store.PushMark{Node: s.node, ID: decided}); err != nil {
+		return err
+	}
+	s.noted = time.Now()
+	return nil
 }
 
 // inherit looks at what nodes that have ended have not looked at.
@@ -135,7 +157,7 @@ func (s *Service) inherit(ctx context.Context) error {
 
 // catchUp looks at the messages of a node after a mark that are in the store.
 func (s *Service) catchUp(ctx context.Context, node int, mark int64) error {
-	mark = max(mark, delivery.IDAt(s.now()-maxLate.Milliseconds()))
+	mark = max(mark, idBefore(maxLate))
 	for ctx.Err() == nil {
 		entries, err := s.store.EntriesAfter(ctx, mark, slice)
 		if err != nil || len(entries) == 0 {
@@ -144,7 +166,8 @@ func (s *Service) catchUp(ctx context.Context, node int, mark int64) error {
 		mark = entries[len(entries)-1].ID
 		mine := slices.DeleteFunc(entries, func(f store.Found) bool {
 			app, ok := s.accounts.AppByID(f.Key.App)
-			return !ok || !notifies(app) || delivery.NodeOf(f.ID) != node || f.Recalled || !store.History.Has(f.Content)
+			return !ok || !notifies(app) || delivery.NodeOf(f.ID) != node || f.Recalled || !store.History.Has(f.Content) ||
+				f.Time < s.now()-maxLate.Milliseconds()
 		})
 		if err := s.decide(ctx, mine, node); err != nil {
 			return err
@@ -184,22 +207,19 @@ func (s *Service) decide(ctx context.Context, messages []store.Found, node int) 
 	if err != nil {
 		return err
 	}
-	mark := store.PushMark{Node: node}
+	defer nudge(s.more)
+	last := int64(0)
 	if len(messages) > 0 {
-		mark.ID = messages[len(messages)-1].ID
+		last = messages[len(messages)-1].ID
 	}
-	if node == s.node {
-		s.decided = max(s.decided, mark.ID)
+	if node != s.node {
+		return s.store.PutNotifications(ctx, notifications, store.PushMark{Node: node, ID: last})
 	}
-	if len(notifications) == 0 && time.Since(s.noted) < noteEvery {
+	if last = max(last, s.decided); len(notifications) == 0 && time.Since(s.noted) < noteEvery {
+		s.decided = last
 		return nil
 	}
-	if err := s.store.PutNotifications(ctx, notifications, mark); err != nil {
-		return err
-	}
-	s.noted = time.Now()
-	nudge(s.more)
-	return nil
+	return s.keep(ctx, notifications, last)
 }
 
 // members is who of a group or thread may have to be told.

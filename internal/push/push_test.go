@@ -355,11 +355,45 @@ func TestNobodyIsToldOfWhatIsOld(t *testing.T) {
 	alice, bob := w.user("alice", ""), w.user("bob", "apple")
 	w.must(w.begin(t.Context()))
 	w.send(alice, bob, "old", nil)
+	w.fresh()
 	w.clock.Advance(maxLate + time.Minute)
 	w.run()
-	w.send(alice, bob, "new", nil)
-	w.provider.next()
+	recent := w.send(alice, bob, "new", nil)
+	if got := w.provider.next().body["m"]; got != fmt.Sprint(recent.ID) {
+		t.Errorf("told of %v, want %d", got, recent.ID)
+	}
 	w.provider.quiet()
+}
+
+func TestAStartDoesNotGoThroughWhatNobodyWasToBeToldOf(t *testing.T) {
+	w := newWorld(t)
+	current, _ := w.accounts.AppByID(w.app.ID)
+	providers := current.Settings.PushProviders
+	alice, bob := w.user("alice", ""), w.user("bob", "apple")
+	mark := func() int64 {
+		t.Helper()
+		id, err := w.store.PushMark(t.Context(), 0)
+		w.must(err)
+		return id
+	}
+	w.set(map[string]any{"push_providers": []account.PushProvider{}})
+	w.must(w.begin(t.Context()))
+	first := w.send(alice, bob, "without providers", nil)
+	if w.must(w.moveOn(t.Context())); mark() >= first.ID {
+		t.Errorf("the mark moves though nobody is told of anything")
+	}
+	w.fresh()
+	w.must(w.begin(t.Context()))
+	if mark() < first.ID {
+		t.Errorf("the mark is %d, the message %d", mark(), first.ID)
+	}
+	w.set(map[string]any{"push_providers": providers})
+	w.fresh()
+	w.run()
+	second := w.send(alice, bob, "with providers", nil)
+	if got := w.provider.next().body["m"]; got != fmt.Sprint(second.ID) {
+		t.Errorf("told of %v, want %d", got, second.ID)
+	}
 }
 
 func TestTheLogTellsThatThereIsSomethingButNotWhat(t *testing.T) {
