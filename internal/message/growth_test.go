@@ -202,12 +202,24 @@ func (g *growth) fill(n int) {
 	for _, head := range heads {
 		g.must(g.store.SaveCursors(ctx, []store.Cursor{{User: g.alice.ID, Device: g.device.ID, Timeline: head.Timeline, Seq: head.Seq - 10}}))
 	}
+	g.index()
+}
+
+// index indexes a tenth of the messages, and the newest.
+func (g *growth) index() {
 	for {
-		looked, err := g.messages.indexSome(ctx)
+		entries, progress, err := g.store.Unindexed(g.Context(), 5000)
 		g.must(err)
-		if looked == 0 {
+		if len(entries) == 0 {
 			return
 		}
+		var documents []store.Document
+		for _, e := range entries {
+			if d := g.messages.document(e); e.Seq%10 == 0 || slices.Contains(d.Words, "needle") {
+				documents = append(documents, d)
+			}
+		}
+		g.must(g.store.Index(g.Context(), documents, progress))
 	}
 }
 

@@ -24,7 +24,6 @@ import (
 type screen struct {
 	*world
 	who      Sender
-	number   int64 // of its last session
 	session  *delivery.Session
 	mu       sync.Mutex
 	frames   [][]byte

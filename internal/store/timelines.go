@@ -207,6 +207,14 @@ type Timelines interface {
 // SeqBefore returns the sequence number of the last entry of a timeline that is older than a time, in milliseconds since
 // 1970, or that of an entry between it and the next; 0 if there is none. Entries are in order of their times.
 func SeqBefore(ctx context.Context, s Timelines, t Timeline, time int64) (int64, error) {
+	// Most who ask mean a time after all of them.
+	newest, err := s.ReadTimeline(ctx, t.ID, t.Head-1, 1, 1)
+	if err != nil {
+		return 0, err
+	}
+	if len(newest) > 0 && newest[0].Time < time {
+		return t.Head, nil
+	}
 	// Every entry up to low is older, none after high is.
 	low, high := int64(0), t.Head
 	for low < high {
