@@ -57,7 +57,7 @@ parity: bin/stoa test/websdk/node_modules/.package-lock.json ## Print which meth
 errors: bin/stoa test/websdk/node_modules/.package-lock.json ## Print which code reaches which client, and write docs/conformance.md
 	@rm -f bin/errors.jsonl
 	@STOA_ERRORS=$(CURDIR)/bin/errors.jsonl $(GO) test -count=1 ./test/errors >bin/errors.log || true
-	@cd test/websdk && STOA_ERRORS=$(CURDIR)/bin/errors.jsonl node --test --test-force-exit local/errors.test.js local/rehearsal.test.js >>$(CURDIR)/bin/errors.log || true
+	@cd test/websdk && STOA_ERRORS=$(CURDIR)/bin/errors.jsonl node --test --test-force-exit local/errors.test.js local/rehearsal.test.js e2e/translation.test.js >>$(CURDIR)/bin/errors.log || true
 	@node scripts/errors.mjs bin/errors.jsonl --markdown >docs/conformance.md || true
 	@node scripts/errors.mjs bin/errors.jsonl
 

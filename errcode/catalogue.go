@@ -43,6 +43,8 @@ type Entry struct {
 	// WebSurfaces is the same in short: "return", "onError", "onDisconnected"; none: this client cannot raise it.
 	WebSurfaces []string `json:"web_surfaces"`
 	Note        string   `json:"note,omitempty"`
+	// Unmet says why a client does not meet the code in a situation of its own; empty: it does.
+	Unmet string `json:"unmet,omitempty"`
 	// Alone tells how to meet a code that no server can make a client raise; nil for the others.
 	Alone *Alone `json:"alone,omitempty"`
 	// Wire lists server behaviours that make an unmodified web SDK raise the code; empty if only a client can.

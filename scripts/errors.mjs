@@ -41,7 +41,7 @@ for (const entry of catalogue) {
       ok ? passed++ : failed++
       continue
     }
-    row[way] = way.startsWith('rehearsed') ? '–' : `– (${why(entry, way) ?? 'not tested'})`
+    row[way] = way.startsWith('rehearsed') ? '–' : `– (${why(entry, way) ?? entry.unmet ?? 'not tested'})`
   }
   if (entry.in_seed && row['go return'] !== 'pass' && row['go onError'] !== 'pass') missing.push(entry.code)
   rows.push(row)

@@ -143,6 +143,11 @@ func TestMessages(t *testing.T) {
 		_, err := alice.Edit(t.Context(), m, chat.Content{Kind: chat.KindCustom, Event: "other"})
 		return err
 	})
+	edit(errcode.EditFailed, func(t *testing.T, w world, alice *chat.Client, m *chat.Message) error {
+		w.Advance(8 * 24 * time.Hour)
+		_, err := alice.Edit(t.Context(), m, chat.Content{Text: "too late"})
+		return err
+	})
 	shows(t, errcode.ReactionAlreadyAdded, goReturn, func(t *testing.T) {
 		w := newWorld(t)
 		alice, _ := w.login(t, "alice")
@@ -167,6 +172,75 @@ func TestMessages(t *testing.T) {
 		alice, _ := w.login(t, "alice")
 		want(t, alice.PinConversation(t.Context(), chat.ToUser("bob")), errcode.ConversationNotExist)
 	})
+}
+
+// TestPlaces is about groups, chatrooms and threads, and about people.
+func TestPlaces(t *testing.T) {
+	t.Parallel()
+	call := func(code errcode.Code, do func(t *testing.T, w world, alice *chat.Client) error) {
+		shows(t, code, goReturn, func(t *testing.T) {
+			w := newWorld(t)
+			alice, _ := w.login(t, "alice")
+			want(t, do(t, w, alice), code)
+		})
+	}
+	call(errcode.GroupAlreadyJoined, func(t *testing.T, w world, alice *chat.Client) error {
+		return alice.Group(w.group(t, "bob", "alice")).Join(t.Context(), "again")
+	})
+	call(errcode.GroupMembersFull, func(t *testing.T, w world, alice *chat.Client) error {
+		group := w.group(t, "bob", "carol", "dave", "eve", "fay", "gus", "hal", "ida", "joe", "kim")
+		return alice.Group(group).Join(t.Context(), "is there room?")
+	})
+	call(errcode.GroupMembersLimit, func(t *testing.T, w world, alice *chat.Client) error {
+		w.set(t, "group_max_members", 100)
+		_, err := alice.CreateGroup(t.Context(), chat.GroupOptions{Name: "crowd", MaxMembers: 101})
+		return err
+	})
+	call(errcode.GroupMemberAttributesFailed, func(t *testing.T, w world, alice *chat.Client) error {
+		group := w.group(t, "bob", "alice")
+		return alice.Group(group).SetMemberAttributes(t.Context(), "alice", map[string]string{strings.Repeat("k", 17): "v"})
+	})
+	call(errcode.ChatroomNotJoined, func(t *testing.T, w world, alice *chat.Client) error {
+		_, err := alice.Room(w.room(t, "bob")).Announcement(t.Context())
+		return err
+	})
+	call(errcode.ChatroomNotExist, func(t *testing.T, w world, alice *chat.Client) error {
+		_, err := alice.Room("281474976719999").Join(t.Context(), chat.JoinOptions{})
+		return err
+	})
+	call(errcode.ChatroomMembersFull, func(t *testing.T, w world, alice *chat.Client) error {
+		w.User(t, "carol")
+		made := w.admin(t, "POST", "/chatrooms", map[string]any{"name": "small", "description": "a small room", "maxusers": 2, "owner": "bob",
+			"members": []string{"carol"}})
+		_, err := alice.Room(made["data"].(map[string]any)["id"].(string)).Join(t.Context(), chat.JoinOptions{})
+		return err
+	})
+	call(errcode.ThreadNotExist, func(t *testing.T, w world, alice *chat.Client) error {
+		_, err := alice.Thread("281474976719999").Info(t.Context())
+		return err
+	})
+	call(errcode.ThreadAlreadyExist, func(t *testing.T, w world, alice *chat.Client) error {
+		group := w.group(t, "bob", "alice")
+		m := must[*chat.Message](t)(alice.SendText(t.Context(), group, "let us talk", chat.WithChatType(chat.GroupChat)))
+		_, err := alice.CreateThread(t.Context(), group, m.ID, "talk")
+		ok(t, err)
+		_, err = alice.CreateThread(t.Context(), group, m.ID, "talk")
+		return err
+	})
+	call(errcode.PresenceTooLong, func(t *testing.T, w world, alice *chat.Client) error {
+		return alice.PublishPresence(t.Context(), strings.Repeat("x", 2000))
+	})
+	for _, way := range []string{goReturn, goOnError} {
+		shows(t, errcode.InvalidParameter, way, func(t *testing.T) {
+			w := newWorld(t)
+			c, h := w.client(t, chat.WithDevice(strings.Repeat("d", 300)))
+			err := c.Login(t.Context(), "alice", chat.Token(w.User(t, "alice")))
+			if way == goOnError {
+				err = next(t, h.errors)
+			}
+			want(t, err, errcode.InvalidParameter)
+		})
+	}
 }
 
 // met waits until the rehearsal has happened.

@@ -259,6 +259,74 @@ raises(700, RETURN, 'a list asked for before the login', async (t) => {
   await is(700, ada.device(t).conn.getContacts());
 });
 
+raises(607, RETURN, 'a group that is to be larger than the app allows', async (t) => {
+  const [alice] = await people(t, 'alice');
+  await stoa.rest.change(t, { group_max_members: 100 });
+  await is(607, alice.conn.createGroup({ data: { groupname: 'crowd', desc: 'all', members: [], public: true, maxusers: 101 } }));
+});
+
+raises(609, RETURN, 'an attribute of a member whose name is too long', async (t) => {
+  const [alice, bob] = await people(t, 'alice', 'bob');
+  const group = await found(GROUP, stoa.rest, [bob, alice]);
+  const memberAttributes = { ['k'.repeat(17)]: 'v' };
+  await is(609, alice.conn.setGroupMemberAttributes({ groupId: group.target, userId: alice.user, memberAttributes }));
+});
+
+raises(604, RETURN, 'a text that is no text', async (t) => {
+  const [alice, bob] = await people(t, 'alice', 'bob');
+  await is(604, alice.text(bob.user, 'half a surrogate pair: \ud83d'));
+});
+
+raises(702, RETURN, 'an order in a chatroom that was not joined', async (t) => {
+  const [alice, bob] = await people(t, 'alice', 'bob');
+  const room = await found(ROOM, stoa.rest, [bob]);
+  await is(702, room.texts(alice, 'fetchChatRoomAnnouncement'));
+});
+
+raises(1301, RETURN, 'a second thread under a message', async (t) => {
+  const [alice, bob] = await people(t, 'alice', 'bob');
+  const group = await found(GROUP, stoa.rest, [bob, alice]);
+  const { serverMsgId: messageId } = await group.say(alice, 'let us talk about this');
+  const create = () => alice.conn.createChatThread({ parentId: group.target, name: 'talk', messageId });
+  await create();
+  await is(1301, create());
+});
+
+raises(-3, RETURN, 'a conversation mark that there is not', async (t) => {
+  const [alice, bob] = await people(t, 'alice', 'bob');
+  await alice.text(bob.user, 'hello');
+  await is(-3, alice.conn.addConversationMark({ conversations: [{ conversationId: bob.user, conversationType: 'singleChat' }], mark: 77 }));
+});
+
+raises(-3, 'web onError', 'a device whose name is too long', async (t) => {
+  const ada = await stoa.person('ada');
+  await login(-3, ada.device(t, { device: 'd'.repeat(300) }), { user: ada.id, accessToken: ada.token });
+});
+
+raises(-2, RETURN, 'a call to where no server is', async (t) => {
+  const ada = await stoa.person('ada');
+  const client = await ada.connect(t, { apiUrl: 'http://127.0.0.1:1' });
+  await is(-2, client.conn.getContacts());
+});
+
+raises([512, -1], RETURN, 'a server that does not answer', async (t) => {
+  const [ada, bob] = await stoa.people('ada', 'bob');
+  const proxy = await Proxy.start(t, ada.base);
+  const client = await ada.connect(t, { url: `${proxy.base.replace('http', 'ws')}/ws`, apiUrl: proxy.base });
+  proxy.loseDown();
+  // The client waits for 15 s.
+  const [sent, called] = await Promise.allSettled([client.text(bob.id, 'unanswered'), client.conn.getContacts()]);
+  assert.deepEqual([sent.reason?.type, called.reason?.type], [512, -1]);
+  proxy.cut();
+});
+
+raises(304, RETURN, 'hosts that cannot be looked up', async (t) => {
+  const ada = await stoa.person('ada');
+  const client = ada.device(t, { isHttpDNS: true });
+  client.conn.dnsArr = ['http://127.0.0.1:1'];
+  await is(304, client.open({ user: ada.id, accessToken: ada.token }));
+});
+
 raises(705, RETURN, 'a chatroom that is not there', async (t) => {
   const [alice] = await people(t, 'alice');
   await is(705, alice.conn.joinChatRoom({ roomId: ABSENT }));
@@ -319,6 +387,16 @@ raises(504, RETURN, 'a recall that is too late', async (t) => {
   const { serverMsgId } = await alice.text(bob.user, 'hello');
   await advance('3m');
   await is(504, alice.conn.recallMessage({ mid: serverMsgId, to: bob.user, chatType: 'singleChat' }));
+});
+
+raises(1304, RETURN, 'an edit after a week', async (t) => {
+  const ada = await stoa.registered('ada', 'secret');
+  const bob = await stoa.person('bob');
+  const client = ada.device(t);
+  await client.open({ user: ada.id, pwd: 'secret' });
+  const { serverMsgId: messageId } = await client.text(bob.id, 'hello');
+  await advance('169h');
+  await is(1304, client.conn.modifyMessage({ messageId, modifiedMessage: client.message({ type: 'txt', to: bob.id, msg: 'other' }) }));
 });
 
 raises(223, RETURN, 'a file that was kept for long enough', async (t) => {
