@@ -149,6 +149,12 @@ func (s *Service) deliver(ctx context.Context, n store.Notification) error {
 	if len(sessions) > 0 {
 		return fmt.Errorf("%w: the user has come online", errGone)
 	}
+	user, err := s.store.UserByID(ctx, n.User)
+	if errors.Is(err, store.ErrNotFound) || err == nil && !user.Active {
+		return fmt.Errorf("%w: the user is deleted or banned", errGone)
+	} else if err != nil {
+		return err
+	}
 	token, err := s.token(ctx, n)
 	if err != nil {
 		return err

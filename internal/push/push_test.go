@@ -180,6 +180,20 @@ func TestWhoIsOnlineIsNotTold(t *testing.T) {
 	}
 }
 
+func TestWhoIsBannedIsNotTold(t *testing.T) {
+	w := newWorld(t)
+	w.run()
+	alice, bob, carol := w.user("alice", ""), w.user("bob", "apple"), w.user("carol", "apple")
+	_, err := w.accounts.SetActive(t.Context(), w.app, "bob", false)
+	w.must(err)
+	w.send(alice, bob, "hello", nil)
+	w.send(alice, carol, "hello", nil)
+	if got := w.provider.next(); got.path != "/3/device/token-of-carol" {
+		t.Errorf("%s was told", got.path)
+	}
+	w.provider.quiet()
+}
+
 func TestAGroupIsTold(t *testing.T) {
 	w := newWorld(t)
 	w.run()
