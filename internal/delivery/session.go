@@ -349,7 +349,7 @@ func (s *Session) left(m membership) {
 	s.changes++
 	if m.timeline == 0 {
 		s.exit(m.muc)
-	} else if p := s.positions[m.timeline]; p != nil {
+	} else if p := s.positions[m.timeline]; p != nil && p.until == forever { // else it has ended before
 		s.end(p, m.at)
 		s.catchUp(m.timeline, p, true)
 	}

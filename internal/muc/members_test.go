@@ -228,3 +228,25 @@ func TestManyMembersComeInSlices(t *testing.T) {
 		t.Errorf("the owner is told by %d events, want one for each slice of %d", len(events), memberSlice)
 	}
 }
+
+func TestWhoBlocksTheMessagesIsNotSentThemOnLeaving(t *testing.T) {
+	w := newWorld(t)
+	u := w.users("alice", "bob")
+	g := w.group(u[0], Options{Title: "g"}, u[1])
+	session, _ := w.online(u[1])
+	_, err := session.Unread(t.Context())
+	w.must(err)
+	w.must(w.Shield(t.Context(), u[1], g.Name, true))
+	w.must(w.SetAnnouncement(t.Context(), u[0], store.MucGroup, g.Name, "not for bob"))
+	_, err = w.Leave(t.Context(), u[1], store.MucGroup, g.Name)
+	w.must(err)
+	line, err := w.store.FindTimeline(t.Context(), store.MucKey(w.app.ID, g.ID))
+	w.must(err)
+	queues, err := session.Unread(t.Context())
+	w.must(err)
+	for _, queue := range queues {
+		if queue.Queue == fmt.Sprint(line.ID) {
+			t.Errorf("bob is told of %d entries in the group", queue.Count)
+		}
+	}
+}
