@@ -187,11 +187,13 @@ func TestWhatCannotBeRecalled(t *testing.T) {
 func TestAnEditIsToldAndKept(t *testing.T) {
 	w := newWorld(t)
 	body := text("hi")
-	body.Meta = `{"translations":[]}`
+	body.Meta = `{"translations":["of hi"]}`
 	body.Ext = []*msync.KeyValue{{Key: "k", Type: msync.KeyValue_INT, Value: &msync.KeyValue_VarintValue{VarintValue: 1}}}
 	hi := w.sent(w.alice, fresh(metaTo("bob", body)))
 	w.clock.Advance(time.Minute)
-	told := w.sent(w.alice, fresh(metaTo("bob", editOf(hi.ID, "ho"))))
+	edit := editOf(hi.ID, "ho")
+	edit.Meta = `{"translations":["of ho"],"edit_msg":{"count":7}}`
+	told := w.sent(w.alice, fresh(metaTo("bob", edit)))
 	type notice struct {
 		Edit map[string]any `json:"edit_msg"`
 	}
@@ -221,14 +223,14 @@ func TestAnEditIsToldAndKept(t *testing.T) {
 	if found.Version != 1 || found.Content != store.ContentText || kept.Contents[0].Text != "ho" || len(kept.Ext) != 1 {
 		t.Errorf("kept %+v with %v", found, kept)
 	}
-	if diff := cmp.Diff(want, read(kept.Meta)); diff != "" || !strings.Contains(kept.Meta, `"translations":[]`) {
+	if diff := cmp.Diff(want, read(kept.Meta)); diff != "" || !strings.Contains(kept.Meta, `"translations":["of ho"]`) {
 		t.Errorf("kept the meta %s (-want +got):\n%s", kept.Meta, diff)
 	}
 
 	withExt := editOf(hi.ID, "hu")
 	withExt.EditScope = msync.MessageBody_BODY_AND_EXT
 	w.sent(w.alice, fresh(metaTo("bob", withExt)))
-	if _, _, kept := w.read(hi.ID); len(kept.Ext) != 0 || kept.Contents[0].Text != "hu" || read(kept.Meta).Edit["count"] != 2.0 {
+	if _, _, kept := w.read(hi.ID); len(kept.Ext) != 0 || kept.Contents[0].Text != "hu" || read(kept.Meta).Edit["count"] != 2.0 || strings.Contains(kept.Meta, "translations") {
 		t.Errorf("kept %v", kept)
 	}
 }

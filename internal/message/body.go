@@ -79,9 +79,12 @@ func objectOf(text string) (object map[string]json.RawMessage) {
 
 // allowedMeta are the keys of a body's meta that senders may set. The others are the server's own: with them a sender
 // could forge edits, reactions and receipts.
-var allowedMeta = []string{threadKey, "translations"}
+var allowedMeta = []string{threadKey, translationsKey}
 
-const threadKey = "thread"
+const (
+	threadKey       = "thread"
+	translationsKey = "translations"
+)
 
 // cleanMeta returns a body's meta without what senders may not set. With thread, the thread in which the message is, that
 // is told to the receivers; without, the message is in none.

@@ -112,19 +112,17 @@ func (s *Service) mayEdit(from Sender, c *conversation, found store.Found, conte
 	return nil
 }
 
-// rewrite returns what is stored of a message after an edit, and what its meta then tells of its edits.
+// rewrite returns what is stored of a message after an edit, and its meta then, which tells of the edits. It is in the same
+// thread; translations are those that come with the edit.
 func (s *Service) rewrite(from Sender, c *conversation, found store.Found, edit *msync.MessageBody) (next []byte, about string, err error) {
 	var meta msync.Meta
 	var body msync.MessageBody
 	if err := errors.Join(proto.Unmarshal(found.Meta, &meta), proto.Unmarshal(meta.Payload, &body)); err != nil {
 		return nil, "", fmt.Errorf("read message: %w", err)
 	}
-	object := objectOf(body.Meta)
-	if object == nil {
-		object = map[string]json.RawMessage{}
-	}
+	before, sent := objectOf(body.Meta), objectOf(edit.Meta)
 	var last edited
-	if text, ok := object[editedKey]; ok {
+	if text, ok := before[editedKey]; ok {
 		if err := json.Unmarshal(text, &last); err != nil {
 			return nil, "", fmt.Errorf("read edits: %w", err)
 		}
@@ -133,22 +131,18 @@ func (s *Service) rewrite(from Sender, c *conversation, found store.Found, edit 
 		return nil, "", errEditLimit
 	}
 	now := edited{Count: last.Count + 1, Operator: from.User.Name, At: s.clock.Now().UnixMilli(), Sender: meta.From.GetName(), Sent: found.Time, ChatType: c.chatType()}
-	if object[editedKey], err = json.Marshal(now); err != nil {
-		return nil, "", fmt.Errorf("pack edits: %w", err)
+	object := map[string]any{editedKey: now}
+	if thread, ok := before[threadKey]; ok {
+		object[threadKey] = thread
 	}
-	tell := map[string]json.RawMessage{editedKey: object[editedKey]}
-	if thread, ok := object[threadKey]; ok {
-		tell[threadKey] = thread
+	if translations, ok := sent[translationsKey]; ok {
+		object[translationsKey] = translations
 	}
-	told, err := json.Marshal(tell)
+	text, err := json.Marshal(object)
 	if err != nil {
 		return nil, "", fmt.Errorf("pack edits: %w", err)
 	}
-	all, err := json.Marshal(object)
-	if err != nil {
-		return nil, "", fmt.Errorf("pack meta: %w", err)
-	}
-	body.Contents, body.Meta = edit.Contents, string(all)
+	body.Contents, body.Meta = edit.Contents, string(text)
 	if edit.EditScope == msync.MessageBody_BODY_AND_EXT {
 		body.Ext = edit.Ext
 	}
@@ -156,5 +150,5 @@ func (s *Service) rewrite(from Sender, c *conversation, found store.Found, edit 
 		return nil, "", fmt.Errorf("pack message: %w", err)
 	}
 	next, err = msync.StoredMeta(&meta)
-	return next, string(told), err
+	return next, body.Meta, err
 }
