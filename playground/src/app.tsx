@@ -1,10 +1,12 @@
 import { effect, signal } from '@preact/signals'
+import { Backend } from './backend'
 import { Explorer } from './explorer'
 import { Pane } from './pane'
+import { Rehearse } from './rehearse'
 import { addresses, Session } from './session'
 
 /** What `stoa dev` starts with. */
-const demo = { appKey: 'stoa#demo', users: ['alice', 'bob'], password: 'stoa' }
+const demo = { appKey: 'stoa#demo', users: ['alice', 'bob'], password: 'stoa', clientId: 'stoa-demo-id', clientSecret: 'stoa-demo-secret' }
 
 // The app key and the users come back after a reload; passwords and tokens are kept nowhere.
 const remembered = JSON.parse(localStorage.getItem('stoa-playground') ?? '{}')
@@ -13,7 +15,11 @@ const left = new Session('left', () => appKey.value)
 const right = new Session('right', () => appKey.value)
 left.user.value = remembered.users?.[0] ?? demo.users[0]
 right.user.value = remembered.users?.[1] ?? demo.users[1]
-const password = appKey.value === demo.appKey ? demo.password : ''
+const backend = new Backend(() => appKey.value)
+const isDemo = appKey.value === demo.appKey
+const password = isDemo ? demo.password : ''
+backend.clientId.value = isDemo ? demo.clientId : ''
+backend.clientSecret.value = isDemo ? demo.clientSecret : ''
 
 effect(() => {
   const users = [left.user.value, right.user.value]
@@ -52,8 +58,11 @@ export function App() {
           <Pane session={right} peer={left} password={password} />
         </div>
         <div class="below">
-          <SetUp />
-          <Explorer />
+          <div>
+            <SetUp />
+            <Rehearse backend={backend} />
+          </div>
+          <Explorer users={[left.user.value, right.user.value]} rehearse={(user, code) => void backend.rehearse(user, code)} />
         </div>
       </main>
       <footer>

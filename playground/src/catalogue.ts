@@ -11,6 +11,8 @@ export interface CatalogueEntry {
   web_sdk_surface: string
   raised_by_current_web_sdk: boolean
   note?: string
+  /** How to meet a code that no server can make a client raise. */
+  alone?: { how: string; go: string; web: string }
 }
 
 export const catalogue: CatalogueEntry[] = codes.toSorted((a, b) => a.code - b.code)

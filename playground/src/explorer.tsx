@@ -19,7 +19,13 @@ const actions: Record<string, string> = {
   stop: 'Stop here',
 }
 
-export function Explorer() {
+interface Rehearsing {
+  /** Who may be chosen. */
+  users: string[]
+  rehearse(user: string, code: number): void
+}
+
+export function Explorer({ users, rehearse }: Rehearsing) {
   const [query, setQuery] = useState('')
   const found = search(query)
   return (
@@ -42,7 +48,7 @@ export function Explorer() {
       <ul>
         {found.map((entry) => (
           <li key={entry.name}>
-            <Item entry={entry} />
+            <Item entry={entry} users={users} rehearse={rehearse} />
           </li>
         ))}
       </ul>
@@ -50,7 +56,7 @@ export function Explorer() {
   )
 }
 
-function Item({ entry }: { entry: CatalogueEntry }) {
+function Item({ entry, users, rehearse }: { entry: CatalogueEntry } & Rehearsing) {
   return (
     <details class="item">
       <summary>
@@ -66,7 +72,18 @@ function Item({ entry }: { entry: CatalogueEntry }) {
         <List label="What to do" items={[actions[entry.client_action] ?? entry.client_action]} />
         <List label="In the web SDK" items={[entry.web_sdk_surface]} />
         {entry.note && <List label="Note" items={[entry.note]} />}
+        {entry.alone && <List label="How to meet it" items={[entry.alone.how, `web: \`${entry.alone.web}\``, `Go: \`${entry.alone.go}\``]} />}
       </dl>
+      {!entry.alone && (
+        <p class="rehearse-for">
+          Rehearse {entry.code} for{' '}
+          {users.map((user) => (
+            <button key={user} type="button" onClick={() => rehearse(user, entry.code)}>
+              {user}
+            </button>
+          ))}
+        </p>
+      )}
     </details>
   )
 }

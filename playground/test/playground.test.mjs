@@ -151,6 +151,22 @@ test('the explorer finds an error by its number and by a word', async () => {
   assert.equal(await explorer.locator('.item').count(), catalogue.length)
 })
 
+test('an error is rehearsed for one user, once', async () => {
+  const explorer = page.getByRole('region', { name: 'Every error' })
+  await explorer.getByRole('searchbox').fill('221')
+  const item = explorer.locator('.item').first()
+  await item.locator('summary').click()
+  await item.getByRole('button', { name: 'alice' }).click()
+  const status = page.getByRole('region', { name: 'Rehearse an error' }).getByRole('status')
+  await status.getByText('alice is to meet 221 USER_NOT_FRIEND').waitFor()
+  await say(left, 'Are we friends?')
+  await left.locator('.plaque[data-code="221"]').last().waitFor()
+  await status.getByText('Nobody rehearses anything.').waitFor()
+  await say(left, 'We are.')
+  await right.locator('.bubble[data-mine=false]', { hasText: 'We are.' }).waitFor()
+  await explorer.getByRole('searchbox').fill('')
+})
+
 for (const colorScheme of ['light', 'dark']) {
   test(`everybody can use the page (${colorScheme})`, async () => {
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
