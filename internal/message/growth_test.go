@@ -110,7 +110,7 @@ type growth struct {
 	alice    store.User
 	peers    []store.User
 	device   store.Device
-	ids      [growthConversations]int64 // of the message in the middle
+	middle   int64 // where a page in the middle of a conversation starts
 }
 
 func (g *growth) must(err error) {
@@ -169,6 +169,7 @@ func measureGrowth(b *testing.B, s store.Store, n int) map[string]time.Duration 
 func (g *growth) fill(n int) {
 	ctx, ids := g.Context(), delivery.NewIDs(1, 0)
 	now := time.Now().UnixMilli()
+	g.middle = int64(n / growthConversations / 2)
 	var drafts []store.Draft
 	var heads [growthConversations]store.Point
 	for i := range n {
@@ -183,9 +184,6 @@ func (g *growth) fill(n int) {
 		}
 		drafts = append(drafts, store.Draft{Key: store.PairKey(g.app.ID, g.alice.ID, g.peers[peer].ID), ID: ids.Next(), Time: now - int64(n-i),
 			Sender: from.ID, Content: store.ContentText, Meta: g.meta(from.Name, text)})
-		if i/growthConversations == n/growthConversations/2 {
-			g.ids[peer] = drafts[len(drafts)-1].ID
-		}
 		if len(drafts) == 2000 || i == n-1 {
 			results, err := g.store.Append(ctx, drafts)
 			g.must(err)
@@ -265,7 +263,7 @@ func (g *growth) page(i int, q HistoryQuery, want int) {
 
 func (g *growth) newestPage(i int) { g.page(i, HistoryQuery{}, 20) }
 
-func (g *growth) middlePage(i int) { g.page(i, HistoryQuery{Start: g.ids[i%growthConversations]}, 20) }
+func (g *growth) middlePage(i int) { g.page(i, HistoryQuery{Start: g.middle}, 20) }
 
 func (g *growth) filteredPage(i int) {
 	g.page(i, HistoryQuery{Contents: store.ContentsOf(store.ContentText), Until: time.Now().UnixMilli(), Forward: true}, 20)

@@ -184,7 +184,7 @@ func textOf(stored []byte) string {
 // What the indexer does in one go, and how long it rests: at least restShare times as long as the work took, so that
 // messages have most of the store's time, and restIdle when there was nothing to do.
 const (
-	indexSlice = 100
+	indexSlice = 50
 	restShare  = 3
 	restIdle   = 500 * time.Millisecond
 )
