@@ -196,20 +196,17 @@ func removedNotice(by Sender, p Place) notice {
 	return notice{"roaming_delete", map[string]any{"to": p.ID, "chatType": chatType, "resource": by.Resource}}
 }
 
-// RemoveEverything deletes all messages and conversations for the user alone. The client knows no event for it; the
+// RemoveEverything deletes all messages and conversations for the user alone, also of the chatrooms that the user is in
+// now. The client knows no event for it; the
 // user's other devices are told of each conversation that was on the list.
 func (s *Service) RemoveEverything(ctx context.Context, by Sender) error {
 	listed, err := s.listed(ctx, by.User, ConversationQuery{Mark: -1})
 	if err != nil {
 		return err
 	}
-	conversations, err := s.store.ListConversations(ctx, by.User.ID)
+	points, err := s.everything(ctx, by)
 	if err != nil {
 		return err
-	}
-	points := make([]store.Point, len(conversations))
-	for i, c := range conversations {
-		points[i] = store.Point{Timeline: c.ID, Seq: c.Last()}
 	}
 	ctx, cancel := outlast(ctx)
 	defer cancel()
@@ -228,6 +225,32 @@ func (s *Service) RemoveEverything(ctx context.Context, by Sender) error {
 		}
 	}
 	return nil
+}
+
+// everything returns the ends of all that a user reads: conversations, and the chatrooms that the user is in.
+func (s *Service) everything(ctx context.Context, by Sender) ([]store.Point, error) {
+	conversations, err := s.store.ListConversations(ctx, by.User.ID)
+	if err != nil {
+		return nil, err
+	}
+	points := make([]store.Point, len(conversations))
+	for i, c := range conversations {
+		points[i] = store.Point{Timeline: c.ID, Seq: c.Last()}
+	}
+	rooms, err := s.mucs.Joined(ctx, by.User, store.MucRoom, 0, 0, by.App.Settings.RoomsPerUser)
+	if err != nil {
+		return nil, err
+	}
+	for _, room := range rooms {
+		t, err := s.store.FindTimeline(ctx, store.MucKey(by.App.ID, room.Muc.ID))
+		if errors.Is(err, store.ErrNotFound) {
+			continue
+		} else if err != nil {
+			return nil, err
+		}
+		points = append(points, store.Point{Timeline: t.ID, Seq: t.Head})
+	}
+	return points, nil
 }
 
 // contentNames are the types of messages as clients name them.

@@ -126,6 +126,20 @@ proves('removeHistoryMessages', 'messages of groups and chatrooms are deleted fo
   }
 });
 
+proves('deleteAllMessagesAndConversations', 'groups and chatrooms are among all that is deleted', async (t) => {
+  const [alice, bob] = await clients(t, stoa, 'alice', 'bob');
+  for (const words of [GROUP, ROOM]) {
+    const place = await found(words, stoa.rest, [alice, bob]);
+    await place.say(alice, 'before');
+    await bob.conn.deleteAllMessagesAndConversations();
+    assert.deepEqual(await history(bob, place.target, words.chatType), []);
+    assert.equal(await conversation(bob, place.target), undefined);
+    await place.say(alice, 'after');
+    assert.deepEqual(await history(bob, place.target, words.chatType), ['after']);
+    assert.deepEqual(await history(alice, place.target, words.chatType), ['before', 'after']);
+  }
+});
+
 proves('getHistoryMessages', 'recalled messages are gone, edited ones are what they are now, in history, list and search', async (t) => {
   const [alice, bob] = await clients(t, stoa, 'alice', 'bob');
   const ids = {};
