@@ -60,7 +60,8 @@ type uploadLimits struct {
 }
 
 // SendFile uploads a file and sends it as a message; content says of which kind, and what the kind asks for besides the
-// file fields, which it fills in. For the errors see [Client.Upload] and [Client.Send]; -3 for content that holds no file,
+// file fields, which it fills in. To repeat a sending without a verdict as the same message, upload with [Client.Upload]
+// and then [Client.Send] it. For the errors see [Client.Upload] and [Client.Send]; -3 for content that holds no file,
 // 501 for an image marked as GIF whose type is another.
 func (c *Client) SendFile(ctx context.Context, to string, file File, content Content, opts ...SendOption) (*Message, error) {
 	const op = "send"
@@ -396,7 +397,7 @@ func (r *meteredReader) read() int64 {
 }
 
 // Download writes the file of a message, or of its thumbnail, to w; see [Content.Thumbnail]. A file on another server is
-// fetched without the session's token.
+// fetched without the session's token. When it fails, w may have been given a part of the file.
 //
 // It returns 700 (wrapping 28) without a session, -3 for content without a file, 222 when the user may not have it, 223
 // when it is no longer kept, 603, 503, and 200 for every other failure, also of w; -1 and -4 when the context ended.
