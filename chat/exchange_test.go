@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"os"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -490,6 +491,26 @@ func TestCombinedMessages(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestACombinedMessageOfTheWebSDKIsRead(t *testing.T) {
+	file, err := os.ReadFile("testdata/combined-by-web-sdk.bin") // as agora-chat 1.4.0 uploaded it
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := decodeCombined("carol", file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []*Message{
+		{ID: "913933572073586688", From: "alice-92f7eca5", To: "bob-85d6ecce", Conversation: "alice-92f7eca5", Time: time.UnixMilli(1_795_735_543_647),
+			Content: Content{Text: "first ☃"}, Ext: map[string]any{"k": "v"}},
+		{ID: "913933572149084160", From: "alice-92f7eca5", To: "bob-85d6ecce", Conversation: "alice-92f7eca5", Time: time.UnixMilli(1_795_735_543_665),
+			Content: Content{Kind: KindCustom, Event: "gift", Params: map[string]any{"n": "1"}}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("messages differ (-want +got):\n%s", diff)
+	}
 }
 
 func checked(data []byte) []byte { return append(data, checkByte(data)) }
