@@ -239,6 +239,19 @@ func (s *Service) Status(ctx context.Context, app *account.App, names []string) 
 	return states, nil
 }
 
+// Online counts those of the users who are online. The error is code 505.
+func (s *Service) Online(ctx context.Context, app *account.App, users []int64) (int, error) {
+	if err := s.offered(app); err != nil {
+		return 0, err
+	}
+	sessions, err := s.store.SessionsOf(ctx, users, s.now())
+	online := map[int64]bool{}
+	for _, session := range sessions {
+		online[session.User] = true
+	}
+	return len(online), err
+}
+
 // states reads how users are.
 func (s *Service) states(ctx context.Context, peers []store.Peer) ([]State, error) {
 	users := numbers(peers)

@@ -19,7 +19,7 @@ import (
 // fill puts a user and a device into a pattern.
 func fill(r Route) string {
 	return strings.NewReplacer("{user}", "alice", "{resource}", "webim_web_1", "{friend}", "bob", "{peer}", "bob", "{group}", "42",
-		"{expiry}", "60", "{status}", "1",
+		"{expiry}", "60", "{status}", "1", "{type}", "1",
 		"{member}", "bob", "{members}", "bob", "{message}", "7").Replace(r.Pattern)
 }
 

@@ -8,7 +8,9 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/stoa-chat/stoa/internal/muc"
 	"github.com/stoa-chat/stoa/internal/presence"
+	"github.com/stoa-chat/stoa/internal/store"
 )
 
 const (
@@ -24,6 +26,7 @@ func (a *API) presenceRoutes() []Route {
 		{http.MethodGet, "/users/{user}/presence/sublist", AppOrSelf, a.listPresence},
 		{http.MethodPost, "/users/{user}/presence/{expiry}", AppOrSelf, a.subscribePresence},
 		{http.MethodPost, "/users/{user}/presence/{resource}/{status}", AppOrSelf, a.publishPresence},
+		{http.MethodGet, "/presence/online/{place}/type/{type}", AppToken, a.countOnline},
 	}
 }
 
@@ -148,4 +151,27 @@ func (a *API) listPresence(ctx context.Context, c *Call) (Answer, error) {
 		rows = append(rows, row{w.Target.Name, presence.Seconds(w.Expires)})
 	}
 	return result(map[string]any{"totalnum": strconv.Itoa(total), "sublist": rows}), nil
+}
+
+// countOnline counts the members of a group who are online. What the type of the path means is not known; it is passed over.
+func (a *API) countOnline(ctx context.Context, c *Call) (Answer, error) {
+	const page = 500
+	total := 0
+	for query := (muc.MembersQuery{Limit: page}); ; {
+		members, _, err := a.mucs.Members(ctx, muc.Backend(c.App), store.MucGroup, c.Value("place"), query)
+		if err != nil {
+			return Answer{}, err
+		}
+		users := make([]int64, len(members))
+		for i, member := range members {
+			users[i], query.After = member.User.ID, member.Row
+		}
+		online, err := a.presence.Online(ctx, c.App, users)
+		if err != nil {
+			return Answer{}, err
+		}
+		if total += online; len(members) < page {
+			return result(total), nil
+		}
+	}
 }

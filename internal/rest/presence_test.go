@@ -62,3 +62,18 @@ func TestASubscriptionEndsWhenItExpires(t *testing.T) {
 	w.clock.Advance(time.Minute)
 	w.play([]step{{"GET", list, "alice", "", 200, `{"result":{"totalnum":"0","sublist":[]}}`, ""}})
 }
+
+func TestMembersWhoAreOnlineAreCounted(t *testing.T) {
+	w := newWorld(t)
+	const of = "/acme/demo/presence/online/club/type/1"
+	w.play(append(founded, step{"GET", of, "app", "", 200, `{"result":0}`, ""}))
+	for _, resource := range []string{"webim_web_1", "webim_web_2"} {
+		w.connect("bob", resource)
+	}
+	w.play([]step{
+		{"GET", of, "app", "", 200, `{"result":1}`, ""},
+		{"GET", "/acme/demo/presence/online/281474976710655/type/1", "app", "", 400, `{"error":"resource_not_found"}`, ""},
+	})
+	w.set(`{"presence":false}`)
+	w.play([]step{{"GET", of, "app", "", 403, notOffered("presence"), ""}})
+}

@@ -125,6 +125,7 @@ func TestTheTable(t *testing.T) {
 		"GET /sdk/user/{user}/user_channels/list AppOrSelf",
 		"GET /sdk/user/{user}/user_channels/mark/search AppOrSelf",
 		"GET /sdk/users/{user}/token/expires AppOrSelf",
+		"GET /presence/online/{place}/type/{type} AppToken",
 		"GET /settings AppToken",
 		"GET /translate/support/language AppToken",
 		"GET /user/{user}/contacts AppOrSelf",
