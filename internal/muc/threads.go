@@ -86,8 +86,9 @@ func (s *Service) CreateThread(ctx context.Context, actor Actor, o ThreadOptions
 	ctx, cancel := outlast(ctx)
 	defer cancel()
 	now := s.now()
-	m, joined, err := s.store.CreateMuc(ctx, store.Muc{App: actor.App.ID, Kind: store.MucThread, Owner: peer(owner), Parent: sc.muc.ID,
-		Message: o.Message, Title: o.Title, MaxUsers: maxThreadMembers, Created: now, Modified: now}, MaxThreads, math.MaxInt32)
+	m, joined, err := s.store.CreateMuc(ctx, store.Muc{App: actor.App.ID, Kind: store.MucThread, Owner: peer(owner),
+		Parent: sc.muc.ID, Message: o.Message, Title: o.Title, MaxUsers: maxThreadMembers, Created: now, Modified: now},
+		MaxThreads, math.MaxInt32)
 	switch {
 	case errors.Is(err, store.ErrExists):
 		return Thread{}, refuse(errcode.ThreadAlreadyExist, ErrThreadExists, "the message has a thread already")
@@ -129,7 +130,8 @@ func (s *Service) hangsOn(ctx context.Context, group store.Muc, owner store.User
 		return err
 	}
 	meant := found.Audience.Has(owner.ID) || found.Sender == owner.ID
-	if err != nil || found.Key != store.MucKey(group.App, group.ID) || !store.History.Has(found.Content) || found.Recalled || !meant {
+	readable := store.History.Has(found.Content) && !found.Recalled && meant
+	if err != nil || !readable || found.Key != store.MucKey(group.App, group.ID) {
 		return refuse(errcode.MessageNotFound, ErrNoMessage, "the group has no message %d", message)
 	}
 	return nil
@@ -343,8 +345,9 @@ func (s *Service) DestroyThread(ctx context.Context, actor Actor, id string) err
 
 // closeThreads destroys the threads of a group that is being destroyed. Its members are told of the group only.
 func (s *Service) closeThreads(ctx context.Context, actor Actor, group store.Muc) error {
+	query := store.MucQuery{App: group.App, Kind: store.MucThread, Parent: group.ID, Limit: memberSlice}
 	for {
-		threads, err := s.store.ListMucs(ctx, store.MucQuery{App: group.App, Kind: store.MucThread, Parent: group.ID, Limit: memberSlice})
+		threads, err := s.store.ListMucs(ctx, query)
 		if err != nil || len(threads) == 0 {
 			return err
 		}
@@ -360,7 +363,8 @@ func (s *Service) closeThreads(ctx context.Context, actor Actor, group store.Muc
 func (s *Service) leaveThreads(ctx context.Context, actor Actor, group store.Muc, users []store.Peer) error {
 	for _, user := range users {
 		for {
-			joined, err := s.store.JoinedMucs(ctx, store.JoinedQuery{User: user.ID, Kind: store.MucThread, Parent: group.ID, Limit: memberSlice})
+			query := store.JoinedQuery{User: user.ID, Kind: store.MucThread, Parent: group.ID, Limit: memberSlice}
+			joined, err := s.store.JoinedMucs(ctx, query)
 			if err != nil {
 				return err
 			}
@@ -385,6 +389,10 @@ type ThreadQuery struct {
 	Oldest bool // not for JoinedThreads
 }
 
+func (q ThreadQuery) of(app *account.App, group int64) store.MucQuery {
+	return store.MucQuery{App: app.ID, Kind: store.MucThread, Parent: group, Below: q.Below, Limit: q.Limit, Oldest: q.Oldest}
+}
+
 // Threads returns a page of the threads of a group. The errors are those of the policy for the group, and code 505
 // (ErrThreadsOff).
 func (s *Service) Threads(ctx context.Context, actor Actor, group string, q ThreadQuery) ([]Thread, error) {
@@ -395,7 +403,7 @@ func (s *Service) Threads(ctx context.Context, actor Actor, group string, q Thre
 	if err != nil {
 		return nil, err
 	}
-	rows, err := s.store.ListMucs(ctx, store.MucQuery{App: actor.App.ID, Kind: store.MucThread, Parent: sc.muc.ID, Below: q.Below, Limit: q.Limit, Oldest: q.Oldest})
+	rows, err := s.store.ListMucs(ctx, q.of(actor.App, sc.muc.ID))
 	threads := make([]Thread, len(rows))
 	for i, m := range rows {
 		threads[i] = Thread{m, sc.muc}
@@ -408,12 +416,13 @@ func (s *Service) AllThreads(ctx context.Context, app *account.App, q ThreadQuer
 	if err := s.checkThreads(app); err != nil {
 		return nil, err
 	}
-	return s.store.ListMucs(ctx, store.MucQuery{App: app.ID, Kind: store.MucThread, Below: q.Below, Limit: q.Limit, Oldest: q.Oldest})
+	return s.store.ListMucs(ctx, q.of(app, 0))
 }
 
 // JoinedThreads returns a page of the threads that a user has joined, those joined last first; of one group, if its id is
 // given. Rows are what the next page begins below. The errors are 605 (ErrNotExist) and 505 (ErrThreadsOff).
-func (s *Service) JoinedThreads(ctx context.Context, app *account.App, user store.User, group string, q ThreadQuery) (threads []Thread, rows []int64, err error) {
+func (s *Service) JoinedThreads(ctx context.Context, app *account.App, user store.User, group string, q ThreadQuery) (
+	threads []Thread, rows []int64, err error) {
 	if err := s.checkThreads(app); err != nil {
 		return nil, nil, err
 	}
@@ -500,7 +509,8 @@ func (s *Service) Overviews(ctx context.Context, app *account.App, group int64, 
 	if len(messages) == 0 || !s.settings(app).Threads {
 		return nil, nil
 	}
-	threads, err := s.store.ListMucs(ctx, store.MucQuery{App: app.ID, Kind: store.MucThread, Parent: group, Messages: messages, Limit: len(messages)})
+	threads, err := s.store.ListMucs(ctx,
+		store.MucQuery{App: app.ID, Kind: store.MucThread, Parent: group, Messages: messages, Limit: len(messages)})
 	if err != nil || len(threads) == 0 {
 		return nil, err
 	}
@@ -559,7 +569,8 @@ func (s *Service) tellThread(ctx context.Context, actor Actor, t Thread, op thre
 	if err != nil {
 		return err
 	}
-	_, err = s.delivery.AppendWait(ctx, delivery.Post{Key: store.MucKey(t.App, t.Group.ID), Sender: actor.User.ID, Device: actor.Device, Meta: meta})
+	key := store.MucKey(t.App, t.Group.ID)
+	_, err = s.delivery.AppendWait(ctx, delivery.Post{Key: key, Sender: actor.User.ID, Device: actor.Device, Meta: meta})
 	if err != nil {
 		return err
 	}

@@ -46,7 +46,8 @@ type groupRow struct {
 }
 
 // pageOfPlaces reads a page by cursor, newest first.
-func (a *API) pageOfPlaces(ctx context.Context, c *Call, kind store.MucKind, public bool, standard, highest int) (page []store.Muc, cursor string, err error) {
+func (a *API) pageOfPlaces(ctx context.Context, c *Call, kind store.MucKind, public bool, standard, highest int) (
+	page []store.Muc, cursor string, err error) {
 	limit, err := c.Limit(standard, highest)
 	if err != nil {
 		return nil, "", err
@@ -205,7 +206,8 @@ func (a *API) shieldGroup(on bool) placeHandler {
 		action = "shield"
 	}
 	return func(ctx context.Context, _ *Call, who muc.Actor, id string) (Answer, error) {
-		return Answer{Data: map[string]any{"result": true, "action": action, "groupid": id, "user": who.User.Name}}, a.mucs.Shield(ctx, who, id, on)
+		row := map[string]any{"result": true, "action": action, "groupid": id, "user": who.User.Name}
+		return Answer{Data: row}, a.mucs.Shield(ctx, who, id, on)
 	}
 }
 

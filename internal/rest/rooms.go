@@ -46,7 +46,8 @@ func (a *API) listRooms(ctx context.Context, c *Call) (Answer, error) {
 	}
 	rows := []map[string]any{}
 	for _, r := range rooms {
-		rows = append(rows, map[string]any{"id": r.Name, "name": r.Title, "owner": r.Owner.Name, "affiliations_count": r.Members, "disabled": r.Disabled})
+		rows = append(rows, map[string]any{"id": r.Name, "name": r.Title, "owner": r.Owner.Name,
+			"affiliations_count": r.Members, "disabled": r.Disabled})
 	}
 	count := len(rows)
 	return Answer{Data: rows, Cursor: cursor, Count: &count}, nil
@@ -97,7 +98,8 @@ func (a *API) addSuperAdmin(ctx context.Context, c *Call) (Answer, error) {
 
 func (a *API) removeSuperAdmin(ctx context.Context, c *Call) (Answer, error) {
 	name := c.Value("member")
-	return Answer{Data: map[string]string{"newSuperAdmin": account.Fold(name), "resource": ""}}, a.mucs.RemoveSuperAdmin(ctx, c.App, name)
+	err := a.mucs.RemoveSuperAdmin(ctx, c.App, name)
+	return Answer{Data: map[string]string{"newSuperAdmin": account.Fold(name), "resource": ""}}, err
 }
 
 func (a *API) roomAttributes(ctx context.Context, c *Call, who muc.Actor, id string) (Answer, error) {

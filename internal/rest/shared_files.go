@@ -119,5 +119,6 @@ func (p places) unshareFile(ctx context.Context, c *Call, who muc.Actor, id stri
 	if err := p.files.Unshare(ctx, f); err != nil {
 		return Answer{}, err
 	}
-	return Answer{Data: map[string]any{"group_id": id, "id": id, "file_id": f.UUID, "result": true}}, p.mucs.AnnounceFile(ctx, who, p.kind, id, true)
+	row := map[string]any{"group_id": id, "id": id, "file_id": f.UUID, "result": true}
+	return Answer{Data: row}, p.mucs.AnnounceFile(ctx, who, p.kind, id, true)
 }

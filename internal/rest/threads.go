@@ -65,7 +65,8 @@ func (a *API) createThread(ctx context.Context, c *Call, who muc.Actor, _ string
 	if err != nil {
 		return Answer{}, illegal("msg_id is not the id of a message")
 	}
-	thread, err := a.mucs.CreateThread(ctx, who, muc.ThreadOptions{Group: in.Group, Message: message, Owner: in.Owner, Title: in.Name})
+	thread, err := a.mucs.CreateThread(ctx, who,
+		muc.ThreadOptions{Group: in.Group, Message: message, Owner: in.Owner, Title: in.Name})
 	return Answer{Data: map[string]string{"thread_id": thread.Name}}, err
 }
 
