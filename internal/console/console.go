@@ -1,4 +1,5 @@
-// Package console serves the web pages that are built into the binary: today the playground.
+// Package console serves the web pages that are built into the binary: today the playground, and below it, at
+// errors/CODE, a page for each error code.
 //
 // The pages are built by Vite into dist (see /playground in the repository) and embedded. A checkout that never ran the
 // build still compiles, because dist always holds a .gitkeep; its binary then says how to build the page.
@@ -15,6 +16,8 @@ import (
 	"path"
 	"strings"
 	"time"
+
+	"github.com/stoa-chat/stoa/errcode"
 )
 
 //go:embed all:dist
@@ -125,6 +128,10 @@ func (h handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	name, below := strings.CutPrefix(r.URL.Path, prefix)
+	if query, ok := strings.CutPrefix(name, "errors/"); below && ok {
+		serveCode(w, r, query)
+		return
+	}
 	if _, built := h["index.html"]; !built {
 		h.serveNotBuilt(w)
 		return
@@ -149,6 +156,18 @@ func (h handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header.Set("Cache-Control", f.cacheControl)
 	header.Set("ETag", f.etag)
 	http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(f.body))
+}
+
+// serveCode serves the page of an error code, by number or name: all that the catalogue knows of it, as text.
+func serveCode(w http.ResponseWriter, r *http.Request, query string) {
+	entry, ok := errcode.Find(query)
+	if !ok {
+		http.NotFound(w, r)
+		return
+	}
+	w.Header().Set("Content-Type", contentTypes[".txt"])
+	w.Header().Set("Cache-Control", "no-cache")
+	_ = errcode.Explain(w, entry) // a client that has gone away needs no page
 }
 
 func (handler) serveNotBuilt(w http.ResponseWriter) {

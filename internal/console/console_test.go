@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -153,5 +154,29 @@ func TestTheEmbeddedPageIsServedOrExplained(t *testing.T) {
 	}
 	if !strings.Contains(w.Body.String(), "<title>Stoa") {
 		t.Errorf("neither the page nor its absence:\n%s", w.Body)
+	}
+}
+
+func TestEachCodeHasAPage(t *testing.T) {
+	h := Handler()
+	for path, want := range map[string]string{
+		"/playground/errors/221":              "221 USER_NOT_FRIEND",
+		"/playground/errors/user_not_friend":  "221 USER_NOT_FRIEND",
+		"/playground/errors/-3":               "-3 REQUEST_PARAMETER_ERROR",
+		"/playground/errors/99999":            "",
+		"/playground/errors/":                 "",
+		"/playground/errors/../../etc/passwd": "",
+	} {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, &http.Request{Method: http.MethodGet, URL: &url.URL{Path: path}})
+		if want == "" {
+			if w.Code != http.StatusNotFound {
+				t.Errorf("%s: %d", path, w.Code)
+			}
+			continue
+		}
+		if text := w.Body.String(); w.Code != http.StatusOK || !strings.HasPrefix(text, want) || !strings.Contains(text, "How to rehearse it") {
+			t.Errorf("%s: %d %q", path, w.Code, text)
+		}
 	}
 }

@@ -74,6 +74,9 @@ function Item({ entry, users, rehearse }: { entry: CatalogueEntry } & Rehearsing
         {entry.note && <List label="Note" items={[entry.note]} />}
         {entry.alone && <List label="How to meet it" items={[entry.alone.how, `web: \`${entry.alone.web}\``, `Go: \`${entry.alone.go}\``]} />}
       </dl>
+      <p>
+        <a href={`errors/${entry.code === 0 ? entry.name : entry.code}`}>The whole page of {entry.code}</a>
+      </p>
       {!entry.alone && (
         <p class="rehearse-for">
           Rehearse {entry.code} for{' '}
