@@ -132,7 +132,22 @@ func (l *directLoad) run(ctx context.Context, crowd *Crowd, watch probe, out *pr
 	cancel()
 	schedules.Wait()
 	out.status("waiting for the last messages")
-	l.drain(context.WithoutCancel(ctx), l.lastMessages(ctx))
+	open := l.pairs
+	drain(context.WithoutCancel(ctx), l.lastMessages(ctx), func() bool {
+		var still []*pair
+		for _, p := range open {
+			if !p.settled() {
+				still = append(still, p)
+			}
+		}
+		open = still
+		return len(open) == 0
+	}, func(ctx context.Context) {
+		parallel(ctx, len(open), func(ctx context.Context, i int) error {
+			open[i].ask(ctx)
+			return nil
+		})
+	})
 	return &window, err
 }
 
@@ -150,38 +165,6 @@ func (l *directLoad) user(i int) string {
 		role = "r"
 	}
 	return l.crowd.name(role, i/2)
-}
-
-// drain waits until everything is settled. Halfway it does for the receivers that still miss something
-// what the real client does in time: sign in again if the socket is gone, and ask for what is unread.
-func (l *directLoad) drain(ctx context.Context, patience time.Duration) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	half := time.NewTimer(patience / 2)
-	defer half.Stop()
-	look := time.NewTicker(5 * time.Millisecond)
-	defer look.Stop()
-	for open := l.pairs; ; {
-		var still []*pair
-		for _, p := range open {
-			if !p.settled() {
-				still = append(still, p)
-			}
-		}
-		if open = still; len(open) == 0 {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-half.C:
-			parallel(ctx, len(open), func(ctx context.Context, i int) error {
-				open[i].ask(ctx)
-				return nil
-			})
-		case <-look.C:
-		}
-	}
 }
 
 // pair is a sender and its receiver.

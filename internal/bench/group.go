@@ -109,7 +109,17 @@ func (l *fanoutLoad) run(ctx context.Context, crowd *Crowd, watch probe, out *pr
 	window, err := l.meter.measure(running, watch, l.Warmup, l.Duration, out)
 	l.stopped.Store(true)
 	out.status("waiting for the last messages")
-	l.drain(context.WithoutCancel(ctx), l.lastMessages(ctx))
+	var missing []*member
+	drain(context.WithoutCancel(ctx), l.lastMessages(ctx), func() bool {
+		var unanswered bool
+		unanswered, missing = l.open()
+		return !unanswered && len(missing) == 0
+	}, func(ctx context.Context) {
+		parallel(ctx, len(missing), func(ctx context.Context, i int) error {
+			missing[i].ask(ctx)
+			return nil
+		})
+	})
 	return &window, err
 }
 
@@ -147,33 +157,6 @@ func (l *fanoutLoad) found(ctx context.Context, n int) error {
 		}
 	}
 	return nil
-}
-
-// drain waits until everything is settled. Halfway, the members who miss something do what the real client does in time:
-// they sign in again if the socket is gone, and ask for what is unread.
-func (l *fanoutLoad) drain(ctx context.Context, patience time.Duration) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	half := time.NewTimer(patience / 2)
-	defer half.Stop()
-	look := time.NewTicker(5 * time.Millisecond)
-	defer look.Stop()
-	for {
-		unanswered, open := l.open()
-		if !unanswered && len(open) == 0 {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-half.C:
-			parallel(ctx, len(open), func(ctx context.Context, i int) error {
-				open[i].ask(ctx)
-				return nil
-			})
-		case <-look.C:
-		}
-	}
 }
 
 // open reports whether messages are not answered, and who misses acknowledged ones.

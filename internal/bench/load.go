@@ -152,6 +152,26 @@ func (t *trouble) broke(err error) {
 	}
 }
 
+// drain waits until everything is settled. Halfway it has those who still miss something do what the real client does in
+// time: sign in again if the socket is gone, and ask for what is unread.
+func drain(ctx context.Context, patience time.Duration, settled func() bool, ask func(context.Context)) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	half := time.NewTimer(patience / 2)
+	defer half.Stop()
+	look := time.NewTicker(5 * time.Millisecond)
+	defer look.Stop()
+	for !settled() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-half.C:
+			ask(ctx)
+		case <-look.C:
+		}
+	}
+}
+
 // letters is a text of n bytes that differs from one sender to the next.
 func letters(n, sender int) []byte {
 	const all = "abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXYZ 0123456789."
