@@ -114,7 +114,7 @@ func (s *Service) begin(ctx context.Context) error {
 		return err
 	}
 	if mark == 0 || !s.accounts.AnyApp(notifies) {
-		return s.keep(ctx, nil, max(mark, idBefore(0)))
+		return s.keep(ctx, nil, max(mark, s.delivery.NewID())) // what comes now queues
 	}
 	return s.catchUp(ctx, s.node, mark)
 }
