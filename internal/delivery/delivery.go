@@ -41,6 +41,9 @@ type Post struct {
 	// Live is for chatrooms: the entry is kept for history, and sent to the sessions that are in the room now. They have no
 	// cursor in it.
 	Live bool
+	// Old is when a message of the past that is stored now was sent, in milliseconds since 1970: it is in history, and no
+	// device is given it. 0: the post is sent now.
+	Old  int64
 	Meta []byte // made by msync.StoredMeta
 	// Done is called once, when the entry is durable or has failed. It must not block. May be nil.
 	Done func(Result)
@@ -155,6 +158,9 @@ func (s *Service) commitLoop() {
 		for i, p := range posts {
 			drafts[i] = store.Draft{Key: p.Key, ID: s.ids.Next(), Time: now, Sender: p.Sender, Device: p.Device, ClientID: p.ClientID,
 				Content: p.Content, Ref: p.Ref, Audience: p.Audience, Amend: p.Amend, Meta: p.Meta}
+			if p.Old != 0 {
+				drafts[i].Time, drafts[i].Device = min(p.Old, now), store.NotDelivered
+			}
 		}
 		result, err := s.store.Append(context.Background(), drafts)
 		s.commits <- commit{posts, result, err}
@@ -207,7 +213,7 @@ func (s *Service) dispatch(post *Post, c commit, i int) {
 	if post.Done != nil {
 		post.Done(result)
 	}
-	if result.Err != nil || c.result[i].Repeated {
+	if result.Err != nil || c.result[i].Repeated || post.Old != 0 {
 		return
 	}
 	r := c.result[i]

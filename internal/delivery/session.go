@@ -464,7 +464,7 @@ func (s *Session) Pull(ctx context.Context, queue []byte, named string, again bo
 		for _, e := range entries {
 			from = e.Seq
 			own := e.Sender == s.User && e.Device == s.Device
-			if own || e.Recalled || e.Time < oldest || !e.Audience.Has(s.User) {
+			if own || e.Device == store.NotDelivered || e.Recalled || e.Time < oldest || !e.Audience.Has(s.User) {
 				continue
 			}
 			batch.Metas = msync.AppendMeta(batch.Metas, e.ID, e.Time, e.Meta)

@@ -54,7 +54,7 @@ func noGroup(id string) error {
 	return errcode.Newf(errcode.GroupNotExist, "there is no group or thread %q", id)
 }
 
-func noRoom(id string) error {
+func noRoom(id string) *errcode.Error {
 	reason := fmt.Sprintf("grpID %s does not exist!", id)
 	return &errcode.Error{Code: errcode.ChatroomNotExist, Op: "send", Message: fmt.Sprintf("there is no chatroom %q", id), Reason: reason}
 }

@@ -60,41 +60,53 @@ func (s *Service) edit(ctx context.Context, from Sender, meta *msync.Meta, body 
 	if err != nil {
 		return err
 	}
+	r, err := s.replace(ctx, from, c, meta, body, from.User.Name, func(found store.Found) error {
+		return s.mayEdit(from, c, found, content)
+	})
+	if err != nil {
+		return err
+	}
+	done(r)
+	return nil
+}
+
+// replace gives a message the content of body, which names it, if may allows that, and tells of it. Operator is who has
+// edited. The errors are errEditGone, errEditLimit and errEditRace.
+func (s *Service) replace(ctx context.Context, from Sender, c *conversation, meta *msync.Meta, body *msync.MessageBody, operator string, may func(store.Found) error) (Result, error) {
 	for range amendTries {
 		found, err := s.earlier(ctx, from, c, body.EditMessageId)
 		if errors.Is(err, store.ErrNotFound) {
-			return errEditGone
+			return Result{}, errEditGone
 		}
 		if err == nil {
-			err = s.mayEdit(from, c, found, content)
+			err = may(found)
 		}
 		if err != nil {
-			return err
+			return Result{}, err
 		}
-		next, about, err := s.rewrite(from, c, found, body)
+		next, about, err := s.rewrite(operator, c, found, body)
 		if err != nil {
-			return err
+			return Result{}, err
 		}
 		event, err := pack(from, c.to, meta, body, about)
 		if err != nil {
-			return err
+			return Result{}, err
 		}
 		notice, err := msync.StoredMeta(&msync.Meta{From: &msync.JID{Name: from.User.Name, Domain: msync.UserDomain},
 			Ns: msync.Meta_NOTIFY, Payload: []byte(about)})
 		if err != nil {
-			return err
+			return Result{}, err
 		}
 		r, again, err := s.amend(ctx, from, c, found, store.Amend{Meta: next}, event, meta.Id)
 		if again {
 			continue
 		}
 		if err != nil {
-			return err
+			return Result{}, err
 		}
-		done(Result{ID: r.ID, Time: r.Time, Meta: notice})
-		return nil
+		return Result{ID: r.ID, Time: r.Time, Meta: notice}, nil
 	}
-	return errEditRace
+	return Result{}, errEditRace
 }
 
 // mayEdit says whether the user may edit a message now: nil, or 1302, 603, 1303 or 1304.
@@ -114,7 +126,7 @@ func (s *Service) mayEdit(from Sender, c *conversation, found store.Found, conte
 
 // rewrite returns what is stored of a message after an edit, and its meta then, which tells of the edits. It is in the same
 // thread; translations are those that come with the edit.
-func (s *Service) rewrite(from Sender, c *conversation, found store.Found, edit *msync.MessageBody) (next []byte, about string, err error) {
+func (s *Service) rewrite(operator string, c *conversation, found store.Found, edit *msync.MessageBody) (next []byte, about string, err error) {
 	var meta msync.Meta
 	var body msync.MessageBody
 	if err := errors.Join(proto.Unmarshal(found.Meta, &meta), proto.Unmarshal(meta.Payload, &body)); err != nil {
@@ -130,7 +142,7 @@ func (s *Service) rewrite(from Sender, c *conversation, found store.Found, edit 
 	if last.Count >= maxEdits {
 		return nil, "", errEditLimit
 	}
-	now := edited{Count: last.Count + 1, Operator: from.User.Name, At: s.clock.Now().UnixMilli(), Sender: meta.From.GetName(), Sent: found.Time, ChatType: c.chatType()}
+	now := edited{Count: last.Count + 1, Operator: operator, At: s.clock.Now().UnixMilli(), Sender: meta.From.GetName(), Sent: found.Time, ChatType: c.chatType()}
 	object := map[string]any{editedKey: now}
 	if thread, ok := before[threadKey]; ok {
 		object[threadKey] = thread

@@ -38,12 +38,14 @@ func New(accounts *account.Service, contacts *contact.Service, mucs *muc.Service
 	return &Service{accounts: accounts, contacts: contacts, mucs: mucs, store: s, delivery: d, clock: c, log: log}
 }
 
-// Sender is who sends: a user on a device.
+// Sender is who sends: a user on a device, or a backend in a user's name.
 type Sender struct {
 	App      *account.App
 	User     store.User
-	Device   int64
+	Device   int64 // 0: none
 	Resource string
+	// Backend is for what the app itself does: it is bound to no membership, mute, block or audience.
+	Backend bool
 }
 
 // Result tells what became of something that was sent.

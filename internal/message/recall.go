@@ -18,7 +18,7 @@ const amendTries = 8
 // see.
 func (s *Service) earlier(ctx context.Context, from Sender, c *conversation, id uint64) (store.Found, error) {
 	found, err := s.store.FindEntry(ctx, from.App.ID, int64(id))
-	if err == nil && (found.Key != c.key || found.Content == store.ContentEvent || !found.Audience.Has(from.User.ID)) {
+	if err == nil && (found.Key != c.key || found.Content == store.ContentEvent || !from.Backend && !found.Audience.Has(from.User.ID)) {
 		err = store.ErrNotFound
 	}
 	return found, err
@@ -50,33 +50,46 @@ func (s *Service) recall(ctx context.Context, from Sender, meta *msync.Meta, bod
 	if err != nil {
 		return err
 	}
+	r, err := s.takeBack(ctx, from, c, body.AckMessageId, meta.Id, event, func(found store.Found) error {
+		return s.mayRecall(from, c, found, settings.RecallSeconds)
+	})
+	if err != nil {
+		return err
+	}
+	done(r)
+	return nil
+}
+
+var errNoRecall = &errcode.Error{Code: errcode.ServerUnknownError, Op: "recall", Message: "there is no such message to recall", Reason: "not_found msg"}
+
+// takeBack recalls a message if may allows it, and tells of it with the event. The error is errNoRecall if there is no such
+// message in the conversation.
+func (s *Service) takeBack(ctx context.Context, from Sender, c *conversation, id, clientID uint64, event []byte, may func(store.Found) error) (Result, error) {
 	for range amendTries {
-		found, err := s.earlier(ctx, from, c, body.AckMessageId)
+		found, err := s.earlier(ctx, from, c, id)
 		if errors.Is(err, store.ErrNotFound) {
-			return &errcode.Error{Code: errcode.ServerUnknownError, Op: "recall", Message: "there is no such message to recall", Reason: "not_found msg"}
+			return Result{}, errNoRecall
 		}
 		if err == nil {
-			err = s.mayRecall(from, c, found, settings.RecallSeconds)
+			err = may(found)
 		}
 		if err != nil {
-			return err
+			return Result{}, err
 		}
 		if found.Recalled {
-			done(s.taken())
-			return nil
+			return s.taken(), nil
 		}
-		r, again, err := s.amend(ctx, from, c, found, store.Amend{Recall: true}, event, meta.Id)
+		r, again, err := s.amend(ctx, from, c, found, store.Amend{Recall: true}, event, clientID)
 		if again {
 			continue
 		}
 		if err != nil {
-			return err
+			return Result{}, err
 		}
 		s.strip(ctx, found)
-		done(kept(r))
-		return nil
+		return kept(r), nil
 	}
-	return store.ErrConflict
+	return Result{}, store.ErrConflict
 }
 
 // strip removes what hangs on a message that is gone. It is not shown any more anyhow.
@@ -94,10 +107,19 @@ func (s *Service) mayRecall(from Sender, c *conversation, found store.Found, win
 	case !c.governs(from, found):
 		return notAllowed("only the sender may recall a message, or the owner and the admins of the group")
 	case found.Content == store.ContentCommand:
-		return &errcode.Error{Code: errcode.OperationUnsupported, Op: "recall", Message: "command messages cannot be recalled"}
-	case !found.Recalled && s.clock.Now().UnixMilli()-found.Time > window*time.Second.Milliseconds():
-		return &errcode.Error{Code: errcode.RecallTimeLimit, Op: "recall", Message: "the message is too old to be recalled",
-			Reason: "exceed recall time limit"}
+		return errRecallCommand
+	case !found.Recalled && s.tooOld(found, window):
+		return errRecallLate
 	}
 	return nil
+}
+
+var errRecallCommand = &errcode.Error{Code: errcode.OperationUnsupported, Op: "recall", Message: "command messages cannot be recalled"}
+
+var errRecallLate = &errcode.Error{Code: errcode.RecallTimeLimit, Op: "recall", Message: "the message is too old to be recalled",
+	Reason: "exceed recall time limit"}
+
+// tooOld says whether a message was sent more than window seconds ago.
+func (s *Service) tooOld(found store.Found, window int64) bool {
+	return s.clock.Now().UnixMilli()-found.Time > window*time.Second.Milliseconds()
 }

@@ -33,6 +33,11 @@ func (s *Service) message(ctx context.Context, from Sender, meta *msync.Meta, bo
 	if err != nil {
 		return err
 	}
+	return s.deliver(from, to, meta, body, content, audience, done)
+}
+
+// deliver sends a message that may be sent.
+func (s *Service) deliver(from Sender, to *conversation, meta *msync.Meta, body *msync.MessageBody, content store.Content, audience store.Audience, done Done) error {
 	bodyMeta, err := cleanMeta(body.Meta, to.thread)
 	if err != nil {
 		return err
@@ -93,7 +98,7 @@ func (s *Service) push(from Sender, to *conversation, stored []byte, audience st
 		return Result{ID: id, Time: time}
 	}
 	id, time := s.delivery.Push(to.peer.ID, stored, from.Device)
-	if to.peer.ID != from.User.ID {
+	if to.peer.ID != from.User.ID && audience.Has(from.User.ID) {
 		s.delivery.Push(from.User.ID, stored, from.Device)
 	}
 	return Result{ID: id, Time: time}

@@ -22,13 +22,15 @@ type Target struct {
 	Title   string
 	Owner   store.Peer
 	Members int
-	Role    store.Role // of the user who was asked about; RoleNone for a backend
-	Message int64      // of a thread: the message that it hangs on
-	Group   store.Muc  // of a thread: the group; only MaySend, MayRead and Find tell it
+	// Disabled: nobody may send there.
+	Disabled bool
+	Role     store.Role // of the user who was asked about; RoleNone for a backend
+	Message  int64      // of a thread: the message that it hangs on
+	Group    store.Muc  // of a thread: the group; only MaySend, MayRead and Find tell it
 }
 
 func target(m store.Muc, st store.Standing) Target {
-	return Target{ID: m.ID, Kind: m.Kind, Name: m.Name, Title: m.Title, Owner: m.Owner, Members: m.Members, Role: st.Role, Message: m.Message}
+	return Target{ID: m.ID, Kind: m.Kind, Name: m.Name, Title: m.Title, Owner: m.Owner, Members: m.Members, Disabled: m.Disabled, Role: st.Role, Message: m.Message}
 }
 
 // MaySend says whether a user may send to the group, room or thread with that id now, in the order of

@@ -166,7 +166,7 @@ func (s *Service) catchUp(ctx context.Context, node int, mark int64) error {
 		mark = entries[len(entries)-1].ID
 		mine := slices.DeleteFunc(entries, func(f store.Found) bool {
 			app, ok := s.accounts.AppByID(f.Key.App)
-			return !ok || !notifies(app) || delivery.NodeOf(f.ID) != node || f.Recalled || !store.History.Has(f.Content) ||
+			return !ok || !notifies(app) || delivery.NodeOf(f.ID) != node || f.Recalled || f.Device == store.NotDelivered || !store.History.Has(f.Content) ||
 				f.Time < s.now()-maxLate.Milliseconds()
 		})
 		if err := s.decide(ctx, mine, node); err != nil {

@@ -151,6 +151,7 @@ var wordings = []struct {
 	{errcode.GroupNotJoined, refusal{status: http.StatusNotFound, slug: "forbidden_op", code: 60003}},
 	{errcode.ChatroomNotExist, refusal{status: http.StatusNotFound, slug: "resource_not_found", description: "do not find this group"}},
 	{errcode.ChatroomNotJoined, refusal{status: http.StatusBadRequest, slug: "forbidden_op", code: 60011}},
+	{errcode.MessageTooLarge, refusal{status: http.StatusRequestEntityTooLarge, slug: "Request Entity Too Large", description: "message is too large"}},
 	{errcode.MessageNotFound, refusal{status: http.StatusNotFound, slug: "resource_not_found", description: "user session pin message not exist"}},
 	{errcode.ReactionAlreadyAdded, badRequest("Bad Request", "the user is already operation this message")},
 	{errcode.ReactionCreating, badRequest("Bad Request", "this message is creating reaction, please try again.")},

@@ -93,6 +93,8 @@ func New(services Services, c *clock.Clock, registry prometheus.Registerer, log 
 	a.add(a.roomRoutes()...)
 	a.add(a.threadRoutes()...)
 	a.add(a.broadcastRoutes()...)
+	a.add(a.messageRoutes()...)
+	a.add(a.exportRoutes()...)
 	a.add(a.settingsRoutes()...)
 	if a.rehearsals != nil {
 		a.add(a.rehearsalRoutes()...)

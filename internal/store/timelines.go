@@ -104,6 +104,9 @@ type Amend struct {
 	Meta []byte
 }
 
+// NotDelivered is the Device of entries that are for history only: no device is given them.
+const NotDelivered int64 = -1
+
 // Entry is what a timeline holds.
 type Entry struct {
 	Seq      int64
