@@ -56,7 +56,8 @@ type Bus interface {
 	// KindAll stays subscribed.
 	Unsubscribe(subject Subject) error
 	// Settle returns when the subscriptions that were made before hold: what other nodes publish from then on is heard.
-	// Without an error only that much is promised, since whatever is published may be lost.
+	// Without an error only that much is promised, since whatever is published may be lost. With a context that has ended
+	// it does not wait: no error means that there is nothing to wait for.
 	Settle(ctx context.Context) error
 	// Close ends all subscriptions. A message that was under way may still arrive. Closing twice is no error; closing
 	// within the handler is one.

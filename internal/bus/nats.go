@@ -213,6 +213,9 @@ func (n *NATS) Unsubscribe(subject Subject) error {
 // Settle waits for the server's word that it has our subscriptions. Where servers form a cluster, the others may need
 // some moments more. It gives up after two seconds.
 func (n *NATS) Settle(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	switch err := n.conn.FlushWithContext(ctx); {

@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/stoa-chat/stoa/internal/bus"
@@ -13,18 +14,17 @@ type mucs struct {
 	shards [hubShards]mucShard
 
 	mu    sync.Mutex
-	fresh []int64               // groups to which this node has begun to listen
-	early map[*Session]struct{} // sessions that entered one before the bus had the subscription
+	early map[*Session][]int64 // sessions that joined these groups before the bus had the subscription
 	wake  chan struct{}
 }
 
 type mucShard struct {
 	mu  sync.Mutex
-	set map[int64]*muc
+	set map[int64]*mucSessions
 }
 
-// muc is a group with a session on this node. The node listens to it on the bus.
-type muc struct {
+// mucSessions are the sessions of a group that has one on this node. The node listens to it on the bus.
+type mucSessions struct {
 	sessions map[*Session]struct{}
 	list     []*Session // the same, made when it is needed and never changed; nil: to be made
 	heard    int64      // the last entry that came, or was found in the store
@@ -32,9 +32,9 @@ type muc struct {
 }
 
 func newMucs() *mucs {
-	m := &mucs{early: map[*Session]struct{}{}, wake: make(chan struct{}, 1)}
+	m := &mucs{early: map[*Session][]int64{}, wake: make(chan struct{}, 1)}
 	for i := range m.shards {
-		m.shards[i].set = map[int64]*muc{}
+		m.shards[i].set = map[int64]*mucSessions{}
 	}
 	return m
 }
@@ -60,9 +60,9 @@ func (m *mucs) hear(id, seq int64) []*Session {
 	return of.list
 }
 
-// enter has a session sent what comes for a group from now on, and returns the last entry known to have come before. What
-// came before this node was heard to listen is found by settleLoop.
-func (h *Hub) enter(id int64, s *Session) (heard int64) {
+// enter has a session sent what comes for a group from now on, and returns the last entry known to have come before. If
+// the group is not settled, the session must look at the store once the bus has the subscription.
+func (h *Hub) enter(id int64, s *Session) (heard int64, settled bool) {
 	shard := h.mucs.shard(id)
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
@@ -72,23 +72,54 @@ func (h *Hub) enter(id int64, s *Session) (heard int64) {
 		if err := h.bus.Subscribe(bus.Muc(id)); err != nil {
 			h.log.Warn("subscribe", "group", id, "error", err)
 		}
-		of = &muc{sessions: map[*Session]struct{}{}}
+		of = &mucSessions{sessions: map[*Session]struct{}{}}
 		shard.set[id] = of
-		h.mucs.mu.Lock()
-		h.mucs.fresh = append(h.mucs.fresh, id)
-		h.mucs.mu.Unlock()
 	}
 	of.sessions[s], of.list = struct{}{}, nil
-	if !of.settled {
-		h.mucs.mu.Lock()
-		h.mucs.early[s] = struct{}{}
-		h.mucs.mu.Unlock()
-		select {
-		case h.mucs.wake <- struct{}{}:
-		default:
-		}
+	return of.heard, of.settled
+}
+
+// ended is a context with which nothing is waited for.
+var ended = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
+
+// later has a session that may not wait look at the store once the bus has the subscription of a group. On a bus without
+// a network it has it.
+func (h *Hub) later(id int64, s *Session) {
+	if h.bus.Settle(ended) == nil {
+		h.mucs.change(id, func(of *mucSessions) { of.settled = true })
+		return
 	}
-	return of.heard
+	h.mucs.mu.Lock()
+	h.mucs.early[s] = append(h.mucs.early[s], id)
+	h.mucs.mu.Unlock()
+	select {
+	case h.mucs.wake <- struct{}{}:
+	default:
+	}
+}
+
+// settle waits until the bus has the subscriptions that were made before.
+func (h *Hub) settle(ctx context.Context) {
+	// If the bus is away, all sessions look at the store when it is back.
+	if err := h.bus.Settle(ctx); err != nil && !errors.Is(err, bus.ErrClosed) {
+		h.log.Warn("settle subscriptions", "error", err)
+	}
+}
+
+// settled notes that a session has looked at the store since the bus has the subscriptions of these groups.
+func (h *Hub) settled(s *Session, ids []int64) {
+	if len(ids) == 0 {
+		return
+	}
+	s.eachMuc(func(id int64, p *position) {
+		if slices.Contains(ids, id) {
+			h.mucs.change(id, func(of *mucSessions) { of.heard, of.settled = max(of.heard, p.head), true })
+		}
+	})
 }
 
 // exit ends what enter has begun; it is no error if there is nothing to end.
@@ -111,8 +142,8 @@ func (h *Hub) exit(id int64, s *Session) {
 	}
 }
 
-// settleLoop has sessions look at the store once the bus has the subscriptions of the groups that they have entered:
-// what was published between their last look and then has not come.
+// settleLoop has sessions look at the store once the bus has the subscriptions of the groups that they have joined: what
+// was published between that and then has not come.
 func (h *Hub) settleLoop() {
 	ctx := context.Background()
 	for {
@@ -122,30 +153,23 @@ func (h *Hub) settleLoop() {
 		case <-h.mucs.wake:
 		}
 		h.mucs.mu.Lock()
-		fresh, early := h.mucs.fresh, h.mucs.early
-		h.mucs.fresh, h.mucs.early = nil, map[*Session]struct{}{}
+		early := h.mucs.early
+		h.mucs.early = map[*Session][]int64{}
 		h.mucs.mu.Unlock()
-		// If the bus is away, all sessions look at the store when it is back.
-		if err := h.bus.Settle(ctx); err != nil && !errors.Is(err, bus.ErrClosed) {
-			h.log.Warn("settle subscriptions", "groups", len(fresh), "error", err)
-		}
-		for s := range early {
+		h.settle(ctx)
+		for s, ids := range early {
 			if err := s.refresh(ctx, true); err != nil {
 				h.log.Warn("look for missed entries", "user", s.User, "error", err)
+				continue
 			}
-			s.eachMuc(func(id int64, p *position) {
-				h.mucs.change(id, func(of *muc) { of.heard = max(of.heard, p.head) })
-			})
-		}
-		for _, id := range fresh {
-			h.mucs.change(id, func(of *muc) { of.settled = true })
+			h.settled(s, ids)
 		}
 		h.Flush()
 	}
 }
 
 // change changes a group that has a session on this node.
-func (m *mucs) change(id int64, do func(*muc)) {
+func (m *mucs) change(id int64, do func(*mucSessions)) {
 	shard := m.shard(id)
 	shard.mu.Lock()
 	defer shard.mu.Unlock()

@@ -70,7 +70,7 @@ func (w *world) sayThis(post Post, text string) Result {
 func (w *world) settled(id int64) {
 	w.Helper()
 	w.until("the subscription", func() (ok bool) {
-		w.hub.mucs.change(id, func(of *muc) { ok = of.settled })
+		w.hub.mucs.change(id, func(of *mucSessions) { ok = of.settled })
 		return ok
 	})
 }
@@ -263,7 +263,7 @@ func TestAReadThatWasOvertakenByAChangeIsRepeated(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.leave(group, 2)
-	if s.adopt(old, 0, true) {
+	if _, ok := s.adopt(old, 0, true); ok {
 		t.Error("an old read was taken over")
 	}
 	w.say(1, 10, group, "b")

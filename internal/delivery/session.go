@@ -236,6 +236,7 @@ func (s *Session) refresh(ctx context.Context, tell bool) error {
 		s.loaded, s.positions = true, map[int64]*position{}
 		s.mu.Unlock()
 	}
+	var listen []int64 // groups to which the node has just begun to listen
 	for {
 		s.mu.Lock()
 		changes := s.changes
@@ -244,19 +245,27 @@ func (s *Session) refresh(ctx context.Context, tell bool) error {
 		if err != nil {
 			return err
 		}
-		if s.adopt(stored, changes, tell) {
+		fresh, ok := s.adopt(stored, changes, tell)
+		if !ok {
+			continue
+		}
+		s.hub.settled(s, listen)
+		if len(fresh) == 0 {
 			return nil
 		}
+		// What came between the look at the store and the subscriptions has not been heard.
+		s.hub.settle(ctx)
+		listen = fresh
 	}
 }
 
-// adopt takes over what the store holds. It refuses if the user's memberships have changed since: what was read may be
-// older than that.
-func (s *Session) adopt(stored []store.Position, changes uint64, tell bool) bool {
+// adopt takes over what the store holds, and returns the groups that are not settled. It refuses if the user's memberships
+// have changed since: what was read may be older than that.
+func (s *Session) adopt(stored []store.Position, changes uint64, tell bool) (fresh []int64, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.changes != changes {
-		return false
+		return nil, false
 	}
 	read := make(map[int64]struct{}, len(stored))
 	for _, at := range stored {
@@ -274,7 +283,9 @@ func (s *Session) adopt(stored []store.Position, changes uint64, tell bool) bool
 		case at.Until != 0:
 			s.end(p, at.Until)
 		case at.Muc != 0:
-			s.follow(p, at.Muc, at.Cursor)
+			if !s.follow(p, at.Muc, at.Cursor) {
+				fresh = append(fresh, at.Muc)
+			}
 		}
 		p.head = max(p.head, at.Head)
 		s.catchUp(at.Timeline, p, tell)
@@ -284,7 +295,7 @@ func (s *Session) adopt(stored []store.Position, changes uint64, tell bool) bool
 			s.end(p, p.sent) // the user has left, and may read nothing of it
 		}
 	}
-	return true
+	return fresh, true
 }
 
 // catchUp has the client pull if there is something that it was not sent.
@@ -297,8 +308,9 @@ func (s *Session) catchUp(timeline int64, p *position, tell bool) {
 	}
 }
 
-// follow makes the session read a group's timeline, after an entry if it did not read it already.
-func (s *Session) follow(p *position, muc, start int64) {
+// follow makes the session read a group's timeline, after an entry if it did not read it already. It reports whether the
+// session need not look at the store once more.
+func (s *Session) follow(p *position, muc, start int64) (settled bool) {
 	if p.until != forever { // the user has been in the group before
 		p.until = forever
 		if p.cursor < start {
@@ -306,10 +318,13 @@ func (s *Session) follow(p *position, muc, start int64) {
 		}
 		p.sent, p.head = max(p.sent, start), max(p.head, start)
 	}
-	if p.muc == 0 && !s.closed {
-		p.muc = muc
-		p.head = max(p.head, s.hub.enter(muc, s))
+	if p.muc != 0 || s.closed {
+		return true
 	}
+	p.muc = muc
+	heard, settled := s.hub.enter(muc, s)
+	p.head = max(p.head, heard)
+	return settled
 }
 
 // end stops the reading of a group's timeline at an entry; what is missing up to there can still be pulled.
@@ -338,7 +353,9 @@ func (s *Session) joined(m membership) {
 		p = &position{cursor: m.at, saved: m.at, shown: m.at, sent: m.at, head: m.at, until: forever}
 		s.positions[m.timeline] = p
 	}
-	s.follow(p, m.muc, m.at)
+	if !s.follow(p, m.muc, m.at) {
+		s.hub.later(m.muc, s)
+	}
 	s.catchUp(m.timeline, p, true)
 }
 
@@ -366,18 +383,24 @@ func (s *Session) eachMuc(do func(id int64, p *position)) {
 	}
 }
 
-// Enter has the session sent what is pushed to a room. Entering twice is the same as once.
+// Enter has the session sent what is pushed to a room after it has returned. Entering twice is the same as once.
 func (s *Session) Enter(muc int64) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.enter(muc)
+	settled := s.enter(muc)
+	s.mu.Unlock()
+	if !settled {
+		s.hub.settle(context.Background())
+		s.hub.mucs.change(muc, func(of *mucSessions) { of.settled = true })
+	}
 }
 
-func (s *Session) enter(muc int64) {
-	if !s.closed && !slices.Contains(s.rooms, muc) {
-		s.rooms = append(s.rooms, muc)
-		s.hub.enter(muc, s)
+func (s *Session) enter(muc int64) (settled bool) {
+	if s.closed || slices.Contains(s.rooms, muc) {
+		return true
 	}
+	s.rooms = append(s.rooms, muc)
+	_, settled = s.hub.enter(muc, s)
+	return settled
 }
 
 // Exit ends Enter.
