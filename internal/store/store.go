@@ -43,6 +43,9 @@ type Store interface {
 	Notifications
 	Conversations
 	Words
+	Rules
+	Mutes
+	Verdicts
 	// Ping reports whether the store answers.
 	Ping(ctx context.Context) error
 	// Close ends all work after what was accepted is durable.

@@ -104,7 +104,7 @@ func (s *Store) DeleteUser(ctx context.Context, id int64) error {
 			return err
 		}
 		batch := &pgx.Batch{}
-		for _, table := range []string{"session", "device", "subscription", "cursor", "conversation", "removed", "profile", "presence", "departure", "push_setting", "push_user", "push_token", "notification"} {
+		for _, table := range []string{"session", "device", "subscription", "cursor", "conversation", "removed", "profile", "presence", "departure", "push_setting", "push_user", "push_token", "notification", "global_mute"} {
 			batch.Queue("DELETE FROM "+table+" WHERE user_id = $1", id)
 		}
 		for _, table := range []string{"contact", "block", "invitation"} {

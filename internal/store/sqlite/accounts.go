@@ -129,7 +129,7 @@ func (s *Store) DeleteUser(ctx context.Context, id int64) error {
 		if err := mustTouch(tx.ExecContext(context.Background(), "DELETE FROM user WHERE id = ?", id)); err != nil {
 			return err
 		}
-		for _, table := range []string{"device", "subscription", "cursor", "conversation", "removed", "profile", "presence", "departure", "push_setting", "push_user", "push_token", "notification"} {
+		for _, table := range []string{"device", "subscription", "cursor", "conversation", "removed", "profile", "presence", "departure", "push_setting", "push_user", "push_token", "notification", "global_mute"} {
 			if _, err := tx.ExecContext(context.Background(), "DELETE FROM "+table+" WHERE user = ?", id); err != nil {
 				return fmt.Errorf("delete %s rows: %w", table, err)
 			}

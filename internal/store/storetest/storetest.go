@@ -56,6 +56,9 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"Presence", presenceTests},
 		{"Push", pushTests},
 		{"Notifications", notificationTests},
+		{"Rules", ruleTests},
+		{"Mutes", muteTests},
+		{"Verdicts", verdictTests},
 		{"Model", modelTests},
 	}
 	for _, group := range groups {
