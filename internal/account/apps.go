@@ -109,6 +109,16 @@ type Settings struct {
 	Edit bool `json:"edit"`
 	// GroupReceipts counts who has read the messages of groups whose senders ask for it.
 	GroupReceipts bool `json:"group_receipts"`
+	// MessagesPerSecond is how many messages and edits a user may send through a node, in bursts of up to three times as
+	// many; above it is code 509. 0: any number. At most 1000000, as the others of the kind.
+	MessagesPerSecond int `json:"messages_per_second"`
+	// RESTPerSecond is how many calls of one route a node takes from all callers, RESTPerUserSecond how many calls from one
+	// user; above it is status 429, code 500. 0: any number.
+	RESTPerSecond     int `json:"rest_per_second"`
+	RESTPerUserSecond int `json:"rest_per_user_second"`
+	// FailedLoginsPerMinute is how many wrong passwords a node takes for one user, or from one address ten times as many;
+	// further logins are refused with status 429, code 500. 0: any number.
+	FailedLoginsPerMinute int `json:"failed_logins_per_minute"`
 }
 
 // DefaultSettings are those of a new application.
@@ -152,6 +162,13 @@ func DefaultSettings() Settings {
 	}
 }
 
+// ServeSettings are those of a new application that is not for development: generous limits of rates are on.
+func ServeSettings() Settings {
+	s := DefaultSettings()
+	s.MessagesPerSecond, s.RESTPerSecond, s.RESTPerUserSecond, s.FailedLoginsPerMinute = 100, 1000, 100, 10
+	return s
+}
+
 // check refuses settings that make no sense, naming all of them.
 func (s Settings) check() error {
 	var wrong []string
@@ -178,6 +195,15 @@ func (s Settings) check() error {
 		{"groups_per_app", s.GroupsPerApp, 1_000_000}, {"rooms_per_app", s.RoomsPerApp, 1_000_000}} {
 		if count.value < 1 || count.value > count.max {
 			wrong = append(wrong, fmt.Sprintf("%s must be 1 to %d", count.name, count.max))
+		}
+	}
+	for _, rate := range []struct {
+		name  string
+		value int
+	}{{"messages_per_second", s.MessagesPerSecond}, {"rest_per_second", s.RESTPerSecond}, {"rest_per_user_second", s.RESTPerUserSecond},
+		{"failed_logins_per_minute", s.FailedLoginsPerMinute}} {
+		if rate.value < 0 || rate.value > 1_000_000 {
+			wrong = append(wrong, rate.name+" must be 0 (any number) to 1000000")
 		}
 	}
 	if s.RoomLeaveAfterSeconds < -1 || s.RoomLeaveAfterSeconds > math.MaxInt32 {

@@ -56,7 +56,14 @@ func (s *Service) edit(ctx context.Context, from Sender, meta *msync.Meta, body 
 	if err := s.checkSize(from, meta.Payload); err != nil {
 		return err
 	}
+	if err := s.mayWrite(ctx, from, body); err != nil {
+		return err
+	}
 	c, err := s.writable(ctx, from, meta, body)
+	if err != nil {
+		return err
+	}
+	verdict, err := s.judge(from, c, meta, body)
 	if err != nil {
 		return err
 	}
@@ -66,6 +73,7 @@ func (s *Service) edit(ctx context.Context, from Sender, meta *msync.Meta, body 
 	if err != nil {
 		return err
 	}
+	s.note(from, verdict, int64(body.EditMessageId))
 	done(r)
 	return nil
 }

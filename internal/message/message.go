@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 
 	"google.golang.org/protobuf/proto"
 
@@ -13,6 +14,8 @@ import (
 	"github.com/stoa-chat/stoa/internal/clock"
 	"github.com/stoa-chat/stoa/internal/contact"
 	"github.com/stoa-chat/stoa/internal/delivery"
+	"github.com/stoa-chat/stoa/internal/limit"
+	"github.com/stoa-chat/stoa/internal/moderation"
 	"github.com/stoa-chat/stoa/internal/msync"
 	"github.com/stoa-chat/stoa/internal/muc"
 	"github.com/stoa-chat/stoa/internal/store"
@@ -23,6 +26,9 @@ import (
 type Service struct {
 	// Translator translates texts; nil: nothing does. It is not to be changed once the service is used.
 	Translator translate.Provider
+	// Moderation says who is muted in the whole app, and what texts may not say; nil: nothing is refused. It is not to be
+	// changed once the service is used.
+	Moderation *moderation.Service
 
 	accounts *account.Service
 	contacts *contact.Service
@@ -31,6 +37,9 @@ type Service struct {
 	delivery *delivery.Service
 	clock    *clock.Clock
 	log      *slog.Logger
+
+	pace   limit.Buckets[int64] // by user
+	noting sync.WaitGroup       // of what moderation has found
 }
 
 // New returns a message service.
@@ -65,7 +74,8 @@ type Done func(Result)
 // The order of the checks is that of docs/protocol/errors.md §10. Refusals: 604 (body that does not decode or would harm
 // the receiver's client, unknown kind of message, no receiver), 603 (foreign sender; the receiver has blocked the sender),
 // 511 (too large), 50 (too many directed users), 204 (no such user), 605 and 705 (no such group or room), 608 (disabled),
-// 602 (not a member), 221 (the app wants contacts), 507 and 506 (muted). Receipts are not refused for blocks, contacts and
+// 602 (not a member), 221 (the app wants contacts), 507 and 506 (muted); of messages and edits also 509 (too fast), 219
+// (muted in the whole app), 501 and 508 (the text is not allowed). Receipts are not refused for blocks, contacts and
 // mutes: they answer what the other has sent. Of recalls and edits: 505 (switched off), 504 (too late), 1302 to 1304.
 func (s *Service) Send(ctx context.Context, from Sender, meta *msync.Meta, done Done) {
 	if err := s.send(ctx, from, meta, done); err != nil {

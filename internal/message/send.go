@@ -25,6 +25,9 @@ func (s *Service) message(ctx context.Context, from Sender, meta *msync.Meta, bo
 	if err := s.checkSize(from, meta.Payload); err != nil {
 		return err
 	}
+	if err := s.mayWrite(ctx, from, body); err != nil {
+		return err
+	}
 	to, err := s.writable(ctx, from, meta, body)
 	if err != nil {
 		return err
@@ -42,8 +45,15 @@ func (s *Service) deliver(from Sender, to *conversation, meta *msync.Meta, body 
 	if err != nil {
 		return err
 	}
+	verdict, err := s.judge(from, to, meta, body, bodyMeta)
+	if err != nil {
+		return err
+	}
 	stored, err := pack(from, to.to, meta, body, bodyMeta)
 	if err != nil {
+		return err
+	}
+	if done, err = s.tells(from, verdict, stored, done); err != nil {
 		return err
 	}
 	if meta.Routetype == msync.Meta_ROUTE_ONLINE || to.isRoom() && !s.settings(from).RoomHistory {

@@ -139,6 +139,7 @@ func TestEveryRouteServesItsCallers(t *testing.T) {
 		"POST /users/{user}/password": `{"newpassword":"new"}`,
 		"POST /users/batch/status":    `{"usernames":["alice"]}`,
 		"PUT /settings":               `{"serving":true}`,
+		"POST /mutes":                 `{"username":"alice","chat":60}`,
 		"POST /metadata/user/get":     `{"targets":["alice"]}`,
 		"POST /messages":              `{"target_type":"users","target":["bob"],"msg":{"type":"txt","msg":"hi"}}`,
 		"POST /messages/users":        `{"to":["bob"],"type":"txt","body":{"msg":"hi"}}`,
@@ -226,15 +227,17 @@ func TestEveryRouteServesItsCallers(t *testing.T) {
 				w.send("POST", "/acme/demo/users/bob/contacts/apply", w.bearer("bob"), `{"usernames":["alice"]}`)
 			}
 			w.text("bob", "alice", "hello")
-			path := "/acme/demo" + fill(r) + "?" + queries[r.String()]
+			path, body := "/acme/demo"+fill(r)+"?"+queries[r.String()], bodies[r.String()]
 			if strings.HasPrefix(r.Pattern, "/easemob/") {
 				path = r.Pattern + "?app_key=acme%23demo"
+			}
+			if strings.Contains(r.Pattern, "/moderation/") {
+				path, body = w.underRules(r)
 			}
 			if strings.Contains(r.Pattern, "{rehearsal}") {
 				started := w.send("POST", "/acme/demo/rehearsals", w.bearer("app"), `{"code":504,"user":"bob"}`)
 				path = "/acme/demo/rehearsals/" + started.object["data"].(map[string]any)["id"].(string)
 			}
-			body := bodies[r.String()]
 			if aboutPlaces(r) {
 				path, body = w.ground(r, fmt.Sprintf("%d-%d", i, j))
 				path = "/acme/demo" + fill(Route{Pattern: path})

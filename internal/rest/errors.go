@@ -11,9 +11,11 @@ import (
 	"github.com/stoa-chat/stoa/internal/contact"
 	"github.com/stoa-chat/stoa/internal/file"
 	"github.com/stoa-chat/stoa/internal/message"
+	"github.com/stoa-chat/stoa/internal/moderation"
 	"github.com/stoa-chat/stoa/internal/presence"
 	"github.com/stoa-chat/stoa/internal/push"
 	"github.com/stoa-chat/stoa/internal/rehearse"
+	"github.com/stoa-chat/stoa/internal/ruleset"
 )
 
 // refusal is an error in the words of the protocol. Clients compare the description byte for byte.
@@ -180,6 +182,11 @@ var wordings = []struct {
 	{push.ErrSetting, badRequest("illegal_argument", "")},
 	{push.ErrToken, badRequest("illegal_argument", "")},
 	{push.ErrFull, sayQuantity},
+	{moderation.ErrMuteTime, badRequest("illegal_argument", "")},
+	{moderation.ErrNoVerdict, refusal{status: http.StatusNotFound, slug: "resource_not_found", description: "there is no such message on the list"}},
+	{ruleset.ErrBad, badRequest("illegal_argument", "")},
+	{ruleset.ErrFull, sayQuantity},
+	{ruleset.ErrUnknown, refusal{status: http.StatusNotFound, slug: "resource_not_found", description: "there is no such rule"}},
 	{account.ErrNoDevice, refusal{status: http.StatusNotFound, slug: "resource_not_found", description: ""}},
 }
 

@@ -26,6 +26,7 @@ import (
 	"github.com/stoa-chat/stoa/internal/contact"
 	"github.com/stoa-chat/stoa/internal/file"
 	"github.com/stoa-chat/stoa/internal/message"
+	"github.com/stoa-chat/stoa/internal/moderation"
 	"github.com/stoa-chat/stoa/internal/muc"
 	"github.com/stoa-chat/stoa/internal/presence"
 	"github.com/stoa-chat/stoa/internal/push"
@@ -53,6 +54,7 @@ type API struct {
 	routes   []Route
 	tree     *node
 
+	moderation *moderation.Service
 	rehearsals *rehearse.Service
 }
 
@@ -66,13 +68,14 @@ type Services struct {
 	Messages *message.Service
 	Mucs     *muc.Service
 
+	Moderation *moderation.Service
 	Rehearsals *rehearse.Service // nil: none
 }
 
 // New makes the edge and registers its metrics.
 func New(services Services, c *clock.Clock, registry prometheus.Registerer, log *slog.Logger) *API {
 	a := &API{accounts: services.Accounts, contacts: services.Contacts, presence: services.Presence, push: services.Push, files: services.Files,
-		messages: services.Messages, mucs: services.Mucs, rehearsals: services.Rehearsals, clock: c, log: log, metrics: newMetrics(registry), pace: standardPace, tree: newNode()}
+		messages: services.Messages, mucs: services.Mucs, moderation: services.Moderation, rehearsals: services.Rehearsals, clock: c, log: log, metrics: newMetrics(registry), pace: standardPace, tree: newNode()}
 	a.add(a.discoveryRoutes()...)
 	a.add(a.tokenRoutes()...)
 	a.add(a.userRoutes()...)
@@ -96,6 +99,7 @@ func New(services Services, c *clock.Clock, registry prometheus.Registerer, log 
 	a.add(a.messageRoutes()...)
 	a.add(a.exportRoutes()...)
 	a.add(a.settingsRoutes()...)
+	a.add(a.moderationRoutes()...)
 	if a.rehearsals != nil {
 		a.add(a.rehearsalRoutes()...)
 	}

@@ -27,6 +27,7 @@ import (
 	"github.com/stoa-chat/stoa/internal/delivery"
 	"github.com/stoa-chat/stoa/internal/file"
 	"github.com/stoa-chat/stoa/internal/message"
+	"github.com/stoa-chat/stoa/internal/moderation"
 	"github.com/stoa-chat/stoa/internal/msync"
 	"github.com/stoa-chat/stoa/internal/muc"
 	"github.com/stoa-chat/stoa/internal/presence"
@@ -109,17 +110,20 @@ func newWorld(t testing.TB) *world {
 	w.must(err)
 	w.files = file.New(w.accounts, s, blobs, w.clock, log)
 	w.mucs = muc.New(w.accounts, s, d, b, w.clock, log)
+	rules, err := moderation.New(t.Context(), w.accounts, s, b, w.clock, log)
+	w.must(err)
 	w.messages = message.New(w.accounts, w.contacts, w.mucs, s, d, w.clock, log)
-	w.messages.Translator = interpreter{}
+	w.messages.Translator, w.messages.Moderation = interpreter{}, rules
 	w.accounts.BeforeDelete(w.mucs.Forget)
 	w.mucs.BeforeEnd(w.files.DropPlace)
 	w.api = New(Services{Accounts: w.accounts, Contacts: w.contacts, Presence: w.presence, Push: push.New(w.accounts, s, d, w.clock, 0, push.NewMetrics(w.registry), log), Files: w.files,
-		Messages: w.messages, Mucs: w.mucs, Rehearsals: w.rehearsals},
+		Messages: w.messages, Mucs: w.mucs, Moderation: rules, Rehearsals: w.rehearsals},
 		w.clock, w.registry, log)
 	w.server = httptest.NewServer(w.api)
 	t.Cleanup(func() {
 		w.server.Close()
 		d.Close()
+		w.messages.Close()
 		for _, err := range []error{w.presence.Close(context.Background()), w.hub.Close(), b.Close(), s.Close()} {
 			if err != nil {
 				t.Error(err)

@@ -20,13 +20,13 @@ var layers = [][]string{
 	{"internal/gateway", "internal/rest", "internal/console"},
 	{"internal/message"},
 	{"internal/contact", "internal/muc"},
-	{"internal/presence", "internal/push", "internal/file"},
+	{"internal/presence", "internal/push", "internal/file", "internal/moderation"},
 	{"internal/account"},
-	{"internal/rehearse"},
+	{"internal/rehearse", "internal/ruleset"},
 	{"internal/delivery"},
 	{"internal/store/sqlite", "internal/store/postgres"},
 	{"internal/store", "internal/bus", "internal/blob", "internal/picture", "internal/msync", "internal/config", "internal/clock", "internal/token",
-		"internal/translate"},
+		"internal/translate", "internal/limit"},
 	{"errcode"},
 }
 

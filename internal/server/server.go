@@ -31,6 +31,7 @@ import (
 	"github.com/stoa-chat/stoa/internal/file"
 	"github.com/stoa-chat/stoa/internal/gateway"
 	"github.com/stoa-chat/stoa/internal/message"
+	"github.com/stoa-chat/stoa/internal/moderation"
 	"github.com/stoa-chat/stoa/internal/muc"
 	"github.com/stoa-chat/stoa/internal/presence"
 	"github.com/stoa-chat/stoa/internal/push"
@@ -74,6 +75,7 @@ type Server struct {
 	listening atomic.Bool // the services may be told of changes
 	gateway   *gateway.Gateway
 
+	moderation *moderation.Service
 	rehearsals *rehearse.Service
 
 	handler  http.Handler
@@ -131,8 +133,12 @@ func New(ctx context.Context, c config.Config, k *clock.Clock, log *slog.Logger)
 	s.mucs = muc.New(s.accounts, s.store, s.delivery, s.bus, k, log)
 	s.accounts.BeforeDelete(s.mucs.Forget)
 	s.mucs.BeforeEnd(s.files.DropPlace)
+	if s.moderation, err = moderation.New(ctx, s.accounts, s.store, s.bus, k, log); err != nil {
+		return nil, err
+	}
 	s.listening.Store(true)
 	s.messages = message.New(s.accounts, s.contacts, s.mucs, s.store, s.delivery, k, log)
+	s.messages.Moderation = s.moderation
 	if c.TranslateURL != "" {
 		if s.messages.Translator, err = translate.NewLibreTranslate(c.TranslateURL, c.TranslateKey); err != nil {
 			return nil, err
@@ -203,20 +209,30 @@ func (s *Server) heard(subject bus.Subject, data []byte) {
 	}
 	s.contacts.Heard(data)
 	s.mucs.Heard(data)
-	if s.accounts.Heard(data) && s.stopped.Err() == nil {
-		s.work.Go(s.reloadApps)
+	if s.accounts.Heard(data) {
+		s.reload("applications", s.accounts.Reload)
+	}
+	if s.moderation.Heard(data) {
+		s.reload("rules", s.moderation.Rules.Reload)
 	}
 }
 
-func (s *Server) reloadApps() {
-	if err := s.accounts.Reload(s.stopped); err != nil && s.stopped.Err() == nil {
-		s.log.Error("read applications", "error", err)
+// reload reads again what has changed, beside what else is heard.
+func (s *Server) reload(what string, read func(context.Context) error) {
+	if s.stopped.Err() != nil {
+		return
 	}
+	s.work.Go(func() {
+		if err := read(s.stopped); err != nil && s.stopped.Err() == nil {
+			s.log.Error("read "+what, "error", err)
+		}
+	})
 }
 
 // reconnected looks in the store for what the bus may have lost.
 func (s *Server) reconnected() {
 	s.work.Go(func() { s.hub.Resync(s.stopped) })
+	s.reload("rules", s.moderation.Rules.Reload)
 }
 
 // Accounts is for what the commands set up before the server runs.
@@ -241,7 +257,7 @@ func (s *Server) routes() http.Handler {
 	sockets := http.NewServeMux()
 	s.gateway.Register(sockets)
 	api := rest.New(rest.Services{Accounts: s.accounts, Contacts: s.contacts, Presence: s.presence, Push: s.push, Files: s.files, Messages: s.messages,
-		Mucs: s.mucs, Rehearsals: s.rehearsals},
+		Mucs: s.mucs, Moderation: s.moderation, Rehearsals: s.rehearsals},
 		s.clock, s.registry, s.log)
 	api.TrustProxy = s.config.TrustProxy
 	own := http.NewServeMux()
@@ -458,6 +474,9 @@ func (s *Server) Close() error {
 	}
 	if s.delivery != nil {
 		s.delivery.Close()
+	}
+	if s.messages != nil {
+		s.messages.Close()
 	}
 	if s.hub != nil {
 		errs = append(errs, s.hub.Close())

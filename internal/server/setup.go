@@ -48,7 +48,7 @@ func (s *Server) SetUp(ctx context.Context, out io.Writer) error {
 	if s.accounts.Apps() > 0 {
 		return nil
 	}
-	app, err := s.accounts.CreateApp(ctx, account.NewApp{Key: s.config.App, Settings: account.DefaultSettings()})
+	app, err := s.accounts.CreateApp(ctx, account.NewApp{Key: s.config.App, Settings: account.ServeSettings()})
 	if errors.Is(err, account.ErrAppExists) {
 		return nil // another node was first, and printed them
 	} else if err != nil {

@@ -1,0 +1,114 @@
+package message
+
+import (
+	"context"
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/stoa-chat/stoa/errcode"
+	"github.com/stoa-chat/stoa/internal/moderation"
+	"github.com/stoa-chat/stoa/internal/msync"
+	"github.com/stoa-chat/stoa/internal/store"
+)
+
+const (
+	burst       = 3                  // how many seconds' messages may come at once
+	replacedKey = "callback_replace" // in the meta of a message: the sender is told of another content
+)
+
+// mayWrite refuses who sends too fast (509), and who is muted in the whole app (219).
+func (s *Service) mayWrite(ctx context.Context, from Sender, body *msync.MessageBody) error {
+	if n := s.settings(from).MessagesPerSecond; n > 0 && !s.pace.Allow(from.User.ID, float64(n), n*burst, s.clock.Now()) {
+		return &errcode.Error{Code: errcode.RateLimited, Op: "send", Message: fmt.Sprintf("a user may send %d messages in a second", n),
+			Reason: "traffic limit"}
+	}
+	if s.Moderation == nil {
+		return nil
+	}
+	return s.Moderation.MayWrite(ctx, from.User, scopeOf(body))
+}
+
+// scopeOf is the kind of conversation that a sender means. A wrong one is refused later.
+func scopeOf(body *msync.MessageBody) store.Scope {
+	switch body.Type {
+	case msync.MessageBody_GROUPCHAT:
+		return store.ScopeGroup
+	case msync.MessageBody_CHATROOM:
+		return store.ScopeRoom
+	}
+	return store.ScopeChat
+}
+
+// verdict is what became of a message before it is sent.
+type verdict struct {
+	moderation.Judgement
+	replaced bool // the content is not the sender's any more
+}
+
+// judge holds the text of a message against the app's rules, and puts another text in its place if they want that. The
+// errors are code 501 and 508.
+func (s *Service) judge(from Sender, to *conversation, meta *msync.Meta, body *msync.MessageBody, bodyMeta string) (v verdict, err error) {
+	if s.Moderation == nil || len(body.Contents) == 0 || body.Contents[0].Type != msync.MessageBody_Content_TEXT {
+		return v, nil
+	}
+	text := body.Contents[0].Text
+	if v.Judgement = s.Moderation.Judge(from.App, text); len(v.Hits) == 0 {
+		return v, nil
+	}
+	sent, err := pack(from, to.to, meta, body, bodyMeta)
+	if err != nil {
+		return v, err
+	}
+	if v.Err != nil {
+		s.note(from, v, 0, sent)
+		return v, v.Err
+	}
+	if v.replaced = v.Text != text; v.replaced {
+		body.Contents[0].Text = v.Text
+		err = repack(meta, body)
+	}
+	return v, err
+}
+
+// repack puts a body that has been changed into its meta.
+func repack(meta *msync.Meta, body *msync.MessageBody) error {
+	payload, err := proto.Marshal(body)
+	if err != nil {
+		return fmt.Errorf("pack message: %w", err)
+	}
+	meta.Payload = payload
+	return nil
+}
+
+// tells returns a Done that also gives the sender the content that was put in place of the sent one, and notes that a
+// delivered message matched rules.
+func (s *Service) tells(from Sender, v verdict, stored []byte, done Done) (Done, error) {
+	if !v.replaced && len(v.Hits) == 0 {
+		return done, nil
+	}
+	var shown []byte
+	if v.replaced {
+		var err error
+		if shown, err = withMeta(stored, replacedKey, true); err != nil {
+			return nil, fmt.Errorf("pack answer: %w", err)
+		}
+	}
+	return func(r Result) {
+		if r.Err == nil {
+			r.Meta = shown
+			s.note(from, v, r.ID, stored)
+		}
+		done(r)
+	}, nil
+}
+
+// note writes down, beside the message path, that a message matched rules. Its id is 0 if it was refused.
+func (s *Service) note(from Sender, v verdict, id int64, meta []byte) {
+	if len(v.Hits) > 0 {
+		s.noting.Go(func() { s.Moderation.Note(from.App, from.User, v.Judgement, id, meta) })
+	}
+}
+
+// Close waits until all that is to be noted is.
+func (s *Service) Close() { s.noting.Wait() }
