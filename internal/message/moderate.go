@@ -3,7 +3,9 @@ package message
 import (
 	"context"
 	"fmt"
+	"slices"
 
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/stoa-chat/stoa/errcode"
@@ -13,8 +15,9 @@ import (
 )
 
 const (
-	burst       = 3                  // how many seconds' messages may come at once
-	replacedKey = "callback_replace" // in the meta of a message: the sender is told of another content
+	burst        = 3                           // how many seconds' messages may come at once
+	metaMeta     = 9                           // number of a field of Meta
+	replacedMeta = `{"callback_replace":true}` // in it: the sender is told of another content
 )
 
 // mayWrite refuses who sends too fast (509), and who is muted in the whole app (219).
@@ -83,16 +86,13 @@ func repack(meta *msync.Meta, body *msync.MessageBody) error {
 
 // tells returns a Done that also gives the sender the content that was put in place of the sent one, and notes that a
 // delivered message matched rules.
-func (s *Service) tells(from Sender, v verdict, stored []byte, done Done) (Done, error) {
+func (s *Service) tells(from Sender, v verdict, stored []byte, done Done) Done {
 	if !v.replaced && len(v.Hits) == 0 {
-		return done, nil
+		return done
 	}
 	var shown []byte
 	if v.replaced {
-		var err error
-		if shown, err = withMeta(stored, replacedKey, true); err != nil {
-			return nil, fmt.Errorf("pack answer: %w", err)
-		}
+		shown = protowire.AppendBytes(protowire.AppendTag(slices.Clip(stored), metaMeta, protowire.BytesType), []byte(replacedMeta))
 	}
 	return func(r Result) {
 		if r.Err == nil {
@@ -100,7 +100,7 @@ func (s *Service) tells(from Sender, v verdict, stored []byte, done Done) (Done,
 			s.note(from, v, r.ID, stored)
 		}
 		done(r)
-	}, nil
+	}
 }
 
 // note writes down, beside the message path, that a message matched rules. Its id is 0 if it was refused.

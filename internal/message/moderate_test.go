@@ -80,7 +80,7 @@ func TestAMaskedTextIsShownToSenderAndReceiver(t *testing.T) {
 	var body msync.MessageBody
 	w.must(proto.Unmarshal(r.Meta, &meta))
 	w.must(proto.Unmarshal(meta.Payload, &body))
-	if body.Contents[0].Text != "**** it" || string(objectOf(body.Meta)[replacedKey]) != "true" {
+	if body.Contents[0].Text != "**** it" || string(meta.Meta) != replacedMeta {
 		t.Errorf("alice is shown %v", &body)
 	}
 	list := w.noted()

@@ -53,9 +53,7 @@ func (s *Service) deliver(from Sender, to *conversation, meta *msync.Meta, body 
 	if err != nil {
 		return err
 	}
-	if done, err = s.tells(from, verdict, stored, done); err != nil {
-		return err
-	}
+	done = s.tells(from, verdict, stored, done)
 	if meta.Routetype == msync.Meta_ROUTE_ONLINE || to.isRoom() && !s.settings(from).RoomHistory {
 		done(s.push(from, to, stored, audience))
 		return nil

@@ -44,7 +44,7 @@ type Filter struct {
 	patterns []*regexp.Regexp
 }
 
-// ParseFilter reads the definition of a rule, see docs/callbacks.md.
+// ParseFilter reads the definition of a rule, see docs/moderation.md.
 func ParseFilter(definition []byte) (*Filter, error) {
 	var d struct {
 		Words      []string `json:"words"`

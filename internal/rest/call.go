@@ -71,16 +71,24 @@ func (c *Call) limit(name string, standard, highest int) (int, error) {
 // Page returns which rows a page number and size ask for: how many to skip, and how many to read. Page numbers count from
 // first; without a size it is standard, and it is at most highest.
 func (c *Call) Page(first, standard, highest int) (offset, limit int, err error) {
-	if limit, err = c.limit("pagesize", standard, highest); err != nil {
+	if limit, err = c.limit(c.spelt("pagesize", "pageSize"), standard, highest); err != nil {
 		return 0, 0, err
 	}
 	number := first
-	if text := c.Query("pagenum"); text != "" {
+	if text := c.Query(c.spelt("pagenum", "pageNum")); text != "" {
 		if number, err = strconv.Atoi(text); err != nil {
 			return 0, 0, illegal("pagenum must be a number from %d on", first)
 		}
 	}
 	return min(max(number-first, 0), maxPage) * limit, limit, nil
+}
+
+// spelt returns the second name of a parameter if the call has that, else the first.
+func (c *Call) spelt(name, other string) string {
+	if c.query.Has(other) {
+		return other
+	}
+	return name
 }
 
 // maxPage bounds page numbers, so that what is skipped is a number.

@@ -26,6 +26,7 @@ type refusal struct {
 	exception   string
 	code        int      // "error_code"; 0: none
 	allow       []string // the header Allow
+	retryAfter  string   // the header Retry-After, in seconds; empty: none
 	log         bool     // somebody should look into the cause
 	err         error    // the cause; it is not shown
 }

@@ -51,6 +51,7 @@ type API struct {
 	log      *slog.Logger
 	metrics  *metrics
 	pace     pace
+	rates    rates
 	routes   []Route
 	tree     *node
 
@@ -154,6 +155,9 @@ func (a *API) run(ctx context.Context, c *Call, path []string) (answer Answer, e
 	if err := a.authorise(ctx, c, c.route.Access); err != nil {
 		return Answer{}, err
 	}
+	if err := a.paced(c); err != nil {
+		return Answer{}, err
+	}
 	if err := a.rehearsed(ctx, c, c.Who.User.ID); err != nil {
 		return Answer{}, err
 	}
@@ -184,6 +188,9 @@ func (a *API) respond(w http.ResponseWriter, c *Call, answer Answer, err error) 
 		}
 		if len(said.allow) > 0 {
 			w.Header()["Allow"] = said.allow
+		}
+		if said.retryAfter != "" {
+			w.Header().Set("Retry-After", said.retryAfter)
 		}
 		status, text = said.status, a.failure(c, said)
 	}

@@ -76,7 +76,7 @@ func (a *API) createToken(ctx context.Context, c *Call) (Answer, error) {
 			say := badRequest("invalid_grant", "invalid username or password")
 			return Answer{}, &say
 		}
-		t, err := a.accounts.PasswordToken(ctx, c.App, g.Username, g.Password, account.TTL(g.TTL))
+		t, err := a.passwordToken(ctx, c, g)
 		if err == nil {
 			err = a.rehearsed(ctx, c, t.User.ID)
 		}

@@ -2,6 +2,7 @@ package errors
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"strings"
 	"testing"
@@ -77,6 +78,42 @@ func TestMessages(t *testing.T) {
 		group := w.group(t, "bob", "alice")
 		w.admin(t, "POST", "/chatgroups/"+group+"/disable", nil)
 		return group, inGroup
+	})
+	rule := func(w world, t *testing.T, definition map[string]any) (string, []chat.SendOption) {
+		w.admin(t, "PUT", "/moderation/rules/rude", definition)
+		return "bob", nil
+	}
+	send(errcode.IllegalContent, func(t *testing.T, w world, _ *chat.Client) (string, []chat.SendOption) {
+		return rule(w, t, map[string]any{"words": []string{"HELLO"}, "action": "block"})
+	})
+	send(errcode.ModerationBlocked, func(t *testing.T, w world, _ *chat.Client) (string, []chat.SendOption) {
+		return rule(w, t, map[string]any{"patterns": []string{"^h.*o$"}, "action": "block", "code": 508})
+	})
+	send(errcode.UserMutedByAdmin, func(t *testing.T, w world, _ *chat.Client) (string, []chat.SendOption) {
+		w.admin(t, "POST", "/mutes", map[string]any{"username": "alice", "chat": 60})
+		return "bob", nil
+	})
+	send(errcode.RateLimited, func(t *testing.T, w world, alice *chat.Client) (string, []chat.SendOption) {
+		w.User(t, "bob")
+		w.set(t, "messages_per_second", 1)
+		for range 20 {
+			if _, err := alice.SendText(t.Context(), "bob", "too fast"); err != nil {
+				break
+			}
+		}
+		return "bob", nil
+	})
+	shows(t, errcode.ServerBusy, goReturn, func(t *testing.T) {
+		w := newWorld(t)
+		alice, _ := w.login(t, "alice")
+		w.set(t, "rest_per_user_second", 1)
+		var err error
+		for range 20 {
+			if err = alice.BlockUsers(t.Context(), "alice"); errors.Is(err, errcode.ServerBusy) {
+				break
+			}
+		}
+		want(t, err, errcode.ServerBusy)
 	})
 	send(errcode.MaxLimit, func(t *testing.T, w world, _ *chat.Client) (string, []chat.SendOption) {
 		group := w.group(t, "bob", "alice")

@@ -212,6 +212,42 @@ inGroup(602, 'the sender is no member any more', (group, bob, alice) => group.as
 inGroup(605, 'the group has been dissolved', (group, bob) => group.ask(bob, 'destroyGroup'));
 inGroup(608, 'the group is disabled', (group) => stoa.rest.admin('POST', `/chatgroups/${group.target}/disable`));
 
+// ruled lays down a rule for as long as a test runs.
+async function ruled(t, definition) {
+  await stoa.rest.admin('PUT', '/moderation/rules/rude', definition);
+  t.after(() => stoa.rest.admin('DELETE', '/moderation/rules/rude'));
+}
+
+for (const code of [501, 508]) {
+  raises(code, RETURN, 'a text that a rule of the app forbids', async (t) => {
+    const [alice, bob] = await people(t, 'alice', 'bob');
+    await ruled(t, { words: ['Darn'], action: 'block', code });
+    await is(code, alice.text(bob.user, 'ＤＡＲＮ it'));
+    await alice.text(bob.user, 'fine');
+  });
+}
+
+raises(219, RETURN, 'a user who is muted in the whole app', async (t) => {
+  const [alice, bob] = await people(t, 'alice', 'bob');
+  await stoa.rest.admin('POST', '/mutes', { username: alice.user, chat: 60 });
+  await is(219, alice.text(bob.user, 'hello'));
+});
+
+raises(509, RETURN, 'messages that come too fast', async (t) => {
+  const [alice, bob] = await people(t, 'alice', 'bob');
+  await stoa.rest.change(t, { messages_per_second: 1 });
+  const sent = await Promise.allSettled(Array.from({ length: 20 }, (_, i) => alice.text(bob.user, `text ${i}`)));
+  const last = sent.at(-1);
+  assert.equal(last.reason?.type, 509, JSON.stringify(last));
+});
+
+raises(500, RETURN, 'calls that come too fast', async (t) => {
+  const [alice] = await people(t, 'alice');
+  await stoa.rest.change(t, { rest_per_user_second: 1 });
+  const calls = await Promise.allSettled(Array.from({ length: 20 }, () => alice.conn.getContacts()));
+  assert.ok(calls.some((call) => call.reason?.type === 500), JSON.stringify(calls.at(-1)));
+});
+
 raises(603, RETURN, 'a message to somebody who has blocked the sender', async (t) => {
   const [alice, bob] = await people(t, 'alice', 'bob');
   await bob.conn.addUsersToBlocklist({ name: [alice.user] });

@@ -1,0 +1,85 @@
+package rest
+
+import (
+	"net/http"
+	"testing"
+	"time"
+)
+
+const reachLimit = `{"error":"reach_limit","error_description":"This request has reached api limit"}`
+
+// until calls until it is refused for the rate, and returns how many calls were not.
+func (w *world) until(limit int, call func() reply) (n int) {
+	w.Helper()
+	for ; n <= limit; n++ {
+		if got := call(); got.status == http.StatusTooManyRequests {
+			if diff := holds(got.object, reachLimit); diff != "" {
+				w.Error(diff)
+			}
+			return n
+		}
+	}
+	w.Fatalf("%d calls are served", n)
+	return n
+}
+
+func TestRoutesAndUsersHaveRates(t *testing.T) {
+	w := newWorld(t)
+	get := func(path, as string) func() reply {
+		return func() reply { return w.send("GET", "/acme/demo"+path, w.bearer(as), "") }
+	}
+	w.set(`{"rest_per_second":3}`)
+	if n := w.until(60, get("/users", "app")); n < 3*burst {
+		t.Errorf("%d calls of the route", n)
+	}
+	if got := get("/users/alice", "app")(); got.status != 200 {
+		t.Errorf("another route: %d %s", got.status, got.text)
+	}
+	w.clock.Advance(time.Minute)
+	if got := get("/users", "app")(); got.status != 200 {
+		t.Errorf("a minute later: %d %s", got.status, got.text)
+	}
+	w.set(`{"rest_per_second":0,"rest_per_user_second":3}`)
+	if n := w.until(60, get("/users/alice", "alice")); n < 3*burst {
+		t.Errorf("%d calls of the user", n)
+	}
+	for _, as := range []string{"bob", "app"} {
+		if got := get("/users/bob", as)(); got.status != 200 {
+			t.Errorf("%s: %d %s", as, got.status, got.text)
+		}
+	}
+}
+
+func TestWrongPasswordsSlowLoginsDown(t *testing.T) {
+	w := newWorld(t)
+	login := func(user, password string) func() reply {
+		return func() reply {
+			return w.send("POST", "/acme/demo/token", "", `{"grant_type":"password","username":"`+user+`","password":"`+password+`"}`)
+		}
+	}
+	w.set(`{"failed_logins_per_minute":2}`)
+	for range 5 {
+		if got := login("alice", password)(); got.status != 200 {
+			t.Fatalf("right passwords: %d %s", got.status, got.text)
+		}
+	}
+	if n := w.until(10, login("alice", "wrong")); n < 2 {
+		t.Errorf("%d wrong ones", n)
+	}
+	if got := login("Alice", password)(); got.status != http.StatusTooManyRequests {
+		t.Errorf("then the right one: %d", got.status)
+	}
+	if got := login("bob", password)(); got.status != 200 {
+		t.Errorf("another user: %d", got.status)
+	}
+	w.clock.Advance(time.Minute)
+	if got := login("alice", password)(); got.status != 200 {
+		t.Errorf("a minute later: %d", got.status)
+	}
+	for i := range 2*perAddress + 1 {
+		login("nobody"+string(rune('a'+i)), "wrong")()
+	}
+	if got := login("bob", password)(); got.status != http.StatusTooManyRequests {
+		t.Errorf("after many from the address: %d", got.status)
+	}
+}
