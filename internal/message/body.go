@@ -14,6 +14,7 @@ import (
 
 // Field numbers of MessageBody.
 const (
+	bodyType     = 1
 	bodyFrom     = 2
 	bodyTo       = 3
 	bodyContents = 4

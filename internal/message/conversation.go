@@ -38,6 +38,17 @@ func (c *conversation) chatType() string {
 	return "chat:user"
 }
 
+// bodyType is what messages of the conversation say that they are.
+func (c *conversation) bodyType() msync.MessageBody_Type {
+	switch {
+	case c.isRoom():
+		return msync.MessageBody_CHATROOM
+	case c.isPlace():
+		return msync.MessageBody_GROUPCHAT
+	}
+	return msync.MessageBody_CHAT
+}
+
 // governs reports whether the user may recall and edit a message of the conversation: the sender may, and who leads the
 // group or room.
 func (c *conversation) governs(from Sender, found store.Found) bool {

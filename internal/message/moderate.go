@@ -46,12 +46,13 @@ func scopeOf(body *msync.MessageBody) store.Scope {
 // verdict is what became of a message before it is sent.
 type verdict struct {
 	moderation.Judgement
-	replaced bool // the content is not the sender's any more
+	sent     []byte // the message as it came; nil if no rule matched
+	replaced bool   // the content is not the sender's any more
 }
 
 // judge holds the text of a message against the app's rules, and puts another text in its place if they want that. The
 // errors are code 501 and 508.
-func (s *Service) judge(from Sender, to *conversation, meta *msync.Meta, body *msync.MessageBody, bodyMeta string) (v verdict, err error) {
+func (s *Service) judge(from Sender, to *conversation, meta *msync.Meta, body *msync.MessageBody) (v verdict, err error) {
 	if s.Moderation == nil || len(body.Contents) == 0 || body.Contents[0].Type != msync.MessageBody_Content_TEXT {
 		return v, nil
 	}
@@ -59,12 +60,13 @@ func (s *Service) judge(from Sender, to *conversation, meta *msync.Meta, body *m
 	if v.Judgement = s.Moderation.Judge(from.App, text); len(v.Hits) == 0 {
 		return v, nil
 	}
-	sent, err := pack(from, to.to, meta, body, bodyMeta)
-	if err != nil {
+	// An edit is noted as the message that it would be.
+	payload := protowire.AppendVarint(protowire.AppendTag(slices.Clip(meta.Payload), bodyType, protowire.VarintType), uint64(to.bodyType()))
+	if v.sent, err = pack(from, to.to, &msync.Meta{Ns: meta.Ns, Payload: payload}, body, body.Meta); err != nil {
 		return v, err
 	}
 	if v.Err != nil {
-		s.note(from, v, 0, sent)
+		s.note(from, v, 0)
 		return v, v.Err
 	}
 	if v.replaced = v.Text != text; v.replaced {
@@ -97,16 +99,16 @@ func (s *Service) tells(from Sender, v verdict, stored []byte, done Done) Done {
 	return func(r Result) {
 		if r.Err == nil {
 			r.Meta = shown
-			s.note(from, v, r.ID, stored)
+			s.note(from, v, r.ID)
 		}
 		done(r)
 	}
 }
 
 // note writes down, beside the message path, that a message matched rules. Its id is 0 if it was refused.
-func (s *Service) note(from Sender, v verdict, id int64, meta []byte) {
+func (s *Service) note(from Sender, v verdict, id int64) {
 	if len(v.Hits) > 0 {
-		s.noting.Go(func() { s.Moderation.Note(from.App, from.User, v.Judgement, id, meta) })
+		s.noting.Go(func() { s.Moderation.Note(from.App, from.User, v.Judgement, id, v.sent) })
 	}
 }
 

@@ -102,6 +102,17 @@ func TestAnEditIsModerated(t *testing.T) {
 		t.Errorf("a refused text: %v", err)
 	}
 	w.must(edit("heck no"))
+	list := w.noted()
+	if len(list) != 2 || list[0].Message != sent.ID || list[1].Message != 0 {
+		t.Fatalf("noted is %+v", list)
+	}
+	for i, want := range []string{"heck no", "darn"} {
+		object, err := msync.MessageJSON(list[i].Message, list[i].Time, list[i].Meta)
+		w.must(err)
+		if object.Payload.Type != "chat" || object.Payload.Bodies[0]["msg"] != want {
+			t.Errorf("noted is %+v", object.Payload)
+		}
+	}
 	if got := w.words(w.bob); len(got) != 1 || got[0] != "**** no" {
 		t.Errorf("bob has %q", got)
 	}

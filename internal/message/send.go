@@ -45,7 +45,7 @@ func (s *Service) deliver(from Sender, to *conversation, meta *msync.Meta, body 
 	if err != nil {
 		return err
 	}
-	verdict, err := s.judge(from, to, meta, body, bodyMeta)
+	verdict, err := s.judge(from, to, meta, body)
 	if err != nil {
 		return err
 	}
