@@ -7,7 +7,7 @@ RELEASE := CGO_ENABLED=0 $(GO) build -trimpath
 
 DIST := internal/console/dist/index.html
 
-.PHONY: help run build playground test test-fast parity errors bench bench-growth lint proto clean FORCE
+.PHONY: help run build playground test test-fast parity parity-rest errors bench bench-growth lint proto clean FORCE
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,12 @@ parity: bin/stoa test/websdk/node_modules/.package-lock.json ## Print which meth
 	@STOA_PARITY=$(CURDIR)/bin/parity.jsonl npm --prefix test/websdk run --silent test:e2e >bin/parity.log || true
 	@node scripts/parity.mjs bin/parity.jsonl --markdown >docs/parity.md || true
 	@node scripts/parity.mjs bin/parity.jsonl
+
+parity-rest: ## Print which routes for backends work, and write docs/parity-rest.md
+	@mkdir -p bin && rm -f bin/parity-rest.jsonl
+	@STOA_PARITY_REST=$(CURDIR)/bin/parity-rest.jsonl $(GO) test -count=1 ./internal/rest >bin/parity-rest.log || true
+	@node scripts/parity-rest.mjs bin/parity-rest.jsonl --markdown >docs/parity-rest.md || true
+	@node scripts/parity-rest.mjs bin/parity-rest.jsonl
 
 errors: bin/stoa test/websdk/node_modules/.package-lock.json ## Print which code reaches which client, and write docs/conformance.md
 	@rm -f bin/errors.jsonl

@@ -227,7 +227,7 @@ type Recall struct {
 
 // RecallFor takes a message back for a backend, as clients do. Of a one-to-one message that is gone, Force needs From. The
 // Reason of its errors is what docs/protocol/admin-rest.md §9.4 calls them: code 505 (switched off), 504 (too late), 53 (a
-// command) and 500 (no such receiver or message).
+// command) and 503 (no such receiver or message).
 func (s *Service) RecallFor(ctx context.Context, app *account.App, r Recall) error {
 	by := Sender{App: app, User: store.User{Name: Spokesman}, Backend: true}
 	settings := s.accounts.Current(app).Settings

@@ -119,7 +119,7 @@ func newWorld(t testing.TB) *world {
 	w.api = New(Services{Accounts: w.accounts, Contacts: w.contacts, Presence: w.presence, Push: push.New(w.accounts, s, d, w.clock, 0, push.NewMetrics(w.registry), log), Files: w.files,
 		Messages: w.messages, Mucs: w.mucs, Moderation: rules, Rehearsals: w.rehearsals},
 		w.clock, w.registry, log)
-	w.server = httptest.NewServer(w.api)
+	w.server = httptest.NewServer(w.recorded(w.api))
 	t.Cleanup(func() {
 		w.server.Close()
 		d.Close()
