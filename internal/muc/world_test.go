@@ -195,6 +195,8 @@ func (w *world) online(who Actor) (*delivery.Session, *sink) {
 	session, err := w.hub.Open(delivery.Identity{Session: row.ID, User: row.User, Device: row.Device, Name: who.User.Name, Alias: who.User.Name}, s)
 	w.must(err)
 	w.Cleanup(func() { session.Close(w.Context()) })
+	_, err = session.Unread(w.Context()) // as a client does, before it is sent anything
+	w.must(err)
 	return session, s
 }
 
