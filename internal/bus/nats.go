@@ -211,10 +211,13 @@ func (n *NATS) Unsubscribe(subject Subject) error {
 }
 
 // Settle waits for the server's word that it has our subscriptions. Where servers form a cluster, the others may need
-// some moments more. It gives up after two seconds.
+// some moments more. It gives up after two seconds, and at once while the server is away.
 func (n *NATS) Settle(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
+	}
+	if n.conn.IsReconnecting() {
+		return fmt.Errorf("settle: %w", nats.ErrConnectionReconnecting)
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

@@ -231,6 +231,8 @@ func (s *Session) refresh(ctx context.Context, tell bool) error {
 		if err := s.hub.save(ctx, earlier...); err != nil {
 			return fmt.Errorf("save cursors of earlier session: %w", err)
 		}
+		// What another node publishes is heard only once the bus has the subscription that Open has made.
+		s.hub.settle(ctx)
 		// From here on nothing is missed: what is committed later is heard, and what is heard is noted.
 		s.mu.Lock()
 		s.loaded, s.positions = true, map[int64]*position{}

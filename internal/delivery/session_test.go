@@ -40,6 +40,26 @@ func TestBeforeItsFirstUnreadASessionIsSentNoEntry(t *testing.T) {
 	out.gets(t, "from then on", "batch c")
 }
 
+// Until the bus has the subscription of a new session, what other nodes publish for its user is not heard.
+func TestWhatWasNotHeardBeforeTheSubscriptionSettledIsUnread(t *testing.T) {
+	w := newWorld(t)
+	w.post(1, 10, 2, "a")
+	key := store.PairKey(1, 1, 2)
+	w.bus.settle = func() {
+		appended, err := w.store.Append(t.Context(), []store.Draft{{Key: key, ID: 1 << 40, Time: w.clock.Now().UnixMilli(), Sender: 1, Meta: w.meta("b")}})
+		if err != nil || appended[0].Err != nil {
+			t.Errorf("append %+v, %v", appended, err)
+		}
+	}
+	s, out := w.session(2, 20, 1)
+	unread := w.unread(s)
+	if len(unread) != 1 || unread[0].Count != 2 {
+		t.Fatalf("unread is %+v, want one queue with 2", unread)
+	}
+	w.pull(s, unread[0].Queue, true)
+	out.gets(t, "both", "batch a b")
+}
+
 func TestWhatTheSinkRefusesIsPulledLater(t *testing.T) {
 	w := newWorld(t)
 	s, out := w.ready(2, 20, 1)

@@ -91,6 +91,17 @@ type recordedBus struct {
 	mu         sync.Mutex
 	subscribed map[bus.Subject]int
 	refuse     bool
+	settle     func() // comes before Settle, where it is set
+}
+
+func (b *recordedBus) Settle(ctx context.Context) error {
+	b.mu.Lock()
+	hook := b.settle
+	b.mu.Unlock()
+	if hook != nil {
+		hook()
+	}
+	return b.Bus.Settle(ctx)
 }
 
 func (b *recordedBus) Subscribe(s bus.Subject) error {
