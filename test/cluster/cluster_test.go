@@ -229,18 +229,8 @@ func TestTwoNodes(t *testing.T) {
 // testFailover has pairs of users talk over an address behind which the first node that lives answers, and kills that
 // node in the middle.
 func (c *nodes) testFailover(t *testing.T) {
-	var killed atomic.Bool
-	balancer, err := cluster.NewWay(func() string {
-		if killed.Load() {
-			return strings.TrimPrefix(c.Nodes[1].URL, "http://")
-		}
-		return strings.TrimPrefix(c.Nodes[0].URL, "http://")
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer balancer.Close()
-	moving, staying := "http://"+balancer.Address(), c.url(1)
+	moving, kill := c.balance(t)
+	staying := c.url(1)
 	quick := chat.WithReconnect(chat.Reconnect{Attempts: -1, Min: 20 * time.Millisecond, Max: 200 * time.Millisecond})
 
 	type pair struct {
@@ -287,8 +277,7 @@ func (c *nodes) testFailover(t *testing.T) {
 		eventually(t, fmt.Sprintf("%d messages", goal), func() bool { return accepted.Load() >= goal || t.Failed() })
 	}
 	reach(500)
-	killed.Store(true)
-	c.Nodes[0].Kill()
+	kill()
 	for _, p := range pairs {
 		for _, d := range []*device{p.from, p.to} {
 			if d.server == moving {
@@ -329,10 +318,31 @@ func (c *nodes) testFailover(t *testing.T) {
 	}
 }
 
+// balance returns an address behind which the first node answers, until kill kills it, and then the second.
+func (c *nodes) balance(t *testing.T) (address string, kill func()) {
+	t.Helper()
+	var killed atomic.Bool
+	balancer, err := cluster.NewWay(func() string {
+		if killed.Load() {
+			return strings.TrimPrefix(c.Nodes[1].URL, "http://")
+		}
+		return strings.TrimPrefix(c.Nodes[0].URL, "http://")
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(balancer.Close)
+	return "http://" + balancer.Address(), func() {
+		killed.Store(true)
+		c.Nodes[0].Kill()
+	}
+}
+
 // insist sends the number as a text until the server has it, under the same id each time.
-func (d *device) insist(ctx context.Context, to string, number int) (*chat.Message, error) {
+func (d *device) insist(ctx context.Context, to string, number int, opts ...chat.SendOption) (*chat.Message, error) {
+	opts = append(opts, chat.WithClientID(strconv.Itoa(number+1)))
 	for attempt := 1; ; attempt++ {
-		m, err := d.SendText(ctx, to, strconv.Itoa(number), chat.WithClientID(strconv.Itoa(number+1)))
+		m, err := d.SendText(ctx, to, strconv.Itoa(number), opts...)
 		if err == nil || attempt == 5 || !errors.Is(err, errcode.SendInterrupted) && !errors.Is(err, errcode.SendTimeout) {
 			return m, err
 		}
