@@ -161,13 +161,16 @@ func TestRehearsedLogins(t *testing.T) {
 
 func TestRehearsedLossesOfTheConnection(t *testing.T) {
 	server := chattest.Start(t)
-	alice := server.Client(t, chat.WithReconnect(chat.Reconnect{Min: time.Millisecond, Max: 10 * time.Millisecond}),
-		chat.WithTimeouts(chat.Timeouts{Send: 100 * time.Millisecond}))
-	told := listen(alice)
-	if err := alice.Login(t.Context(), "alice", chat.Password(chattest.Password)); err != nil {
-		t.Fatal(err)
+	client := func(t *testing.T, options ...chat.Option) (*chat.Client, *heard) {
+		c := server.Client(t, append(options, chat.WithReconnect(chat.Reconnect{Min: time.Millisecond, Max: 10 * time.Millisecond}))...)
+		told := listen(c)
+		if err := c.Login(t.Context(), "alice", chat.Password(chattest.Password)); err != nil {
+			t.Fatal(err)
+		}
+		return c, told
 	}
 	t.Run("the socket is lost and comes back", func(t *testing.T) {
+		alice, told := client(t)
 		server.Rehearse(t, "alice", errcode.Disconnected)
 		if got := next(t, told.errors); got != errcode.Disconnected {
 			t.Errorf("OnError got %d", got)
@@ -177,6 +180,7 @@ func TestRehearsedLossesOfTheConnection(t *testing.T) {
 		}
 	})
 	t.Run("an answer does not come", func(t *testing.T) {
+		alice, _ := client(t, chat.WithTimeouts(chat.Timeouts{Send: 100 * time.Millisecond}))
 		server.Rehearse(t, "alice", errcode.SendTimeout)
 		if _, err := alice.SendText(t.Context(), "bob", "unanswered"); !errors.Is(err, errcode.SendTimeout) {
 			t.Errorf("send: %v", err)

@@ -16,7 +16,8 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () =>
 // Server is one `stoa dev` process. Its port and data folder stay the same over kill and start.
 class Server {
   #child;
-  #output = '';
+  #output = ''; // of this start
+  #earlier = ''; // of those before
   #data;
   #port = 0;
 
@@ -32,6 +33,7 @@ class Server {
     if (this.#data) args.push('--data', this.#data);
     const child = spawn(BINARY, args, { stdio: ['ignore', 'pipe', 'pipe'] });
     this.#child = child;
+    this.#earlier += this.#output;
     this.#output = '';
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding('utf8').on('data', (text) => (this.#output += text));
@@ -59,6 +61,11 @@ class Server {
 
   #line(pattern) {
     return pattern.exec(this.#output)?.[1];
+  }
+
+  // wrote reports whether the server has written a text to its log, also before it was started again.
+  wrote(text) {
+    return (this.#earlier + this.#output).includes(text);
   }
 
   // stop asks the server to end and resolves with its exit code.

@@ -43,13 +43,11 @@ test('a message whose notification a crash interrupts is notified of after it', 
   const ada = await stoa.person('ada');
   const from = await ada.connect(t, { autoReconnectNumMax: 20 });
   const bob = await away(t, 'bob');
-  const earlier = await taken();
-  await from.text(bob.id, 'just before the crash');
-  const before = (await taken()) - earlier;
+  const { serverMsgId } = await from.text(bob.id, 'just before the crash');
   await stoa.server.kill();
   await stoa.server.start();
   // Either it had been taken before, or it is now: a device may be told twice, but not never.
-  await until(async () => before + (await taken()) > 0, 'the notification');
+  await until(() => stoa.server.wrote(`message=${serverMsgId}`), 'the notification');
   await from.next('onReconnecting');
   await from.next('onConnected');
   await from.text(bob.id, 'after it');
