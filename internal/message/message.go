@@ -20,6 +20,7 @@ import (
 	"github.com/stoa-chat/stoa/internal/muc"
 	"github.com/stoa-chat/stoa/internal/store"
 	"github.com/stoa-chat/stoa/internal/translate"
+	"github.com/stoa-chat/stoa/internal/webhook"
 )
 
 // Service is the message service of one node.
@@ -29,6 +30,9 @@ type Service struct {
 	// Moderation says who is muted in the whole app, and what texts may not say; nil: nothing is refused. It is not to be
 	// changed once the service is used.
 	Moderation *moderation.Service
+	// Webhooks ask the app's backend about messages of clients; nil: nobody is asked. It is not to be changed once the
+	// service is used.
+	Webhooks *webhook.Service
 
 	accounts *account.Service
 	contacts *contact.Service
@@ -75,7 +79,7 @@ type Done func(Result)
 // the receiver's client, unknown kind of message, no receiver), 603 (foreign sender; the receiver has blocked the sender),
 // 511 (too large), 50 (too many directed users), 204 (no such user), 605 and 705 (no such group or room), 608 (disabled),
 // 602 (not a member), 221 (the app wants contacts), 507 and 506 (muted); of messages and edits also 509 (too fast), 219
-// (muted in the whole app), 501 and 508 (the text is not allowed). Receipts are not refused for blocks, contacts and
+// (muted in the whole app), 501 and 508 (the text is not allowed), and of messages 502 (the app's backend refuses). Receipts are not refused for blocks, contacts and
 // mutes: they answer what the other has sent. Of recalls and edits: 505 (switched off), 504 (too late), 1302 to 1304.
 func (s *Service) Send(ctx context.Context, from Sender, meta *msync.Meta, done Done) {
 	if err := s.send(ctx, from, meta, done); err != nil {

@@ -86,15 +86,37 @@ func repack(meta *msync.Meta, body *msync.MessageBody) error {
 	return nil
 }
 
+// ask asks the app's backend, which may want another text. The sender's next messages wait, so that they keep their order.
+// The error is code 502.
+func (s *Service) ask(ctx context.Context, from Sender, to *conversation, meta *msync.Meta, body *msync.MessageBody, v *verdict) error {
+	if s.Webhooks == nil || !s.Webhooks.Asks(from.App) || len(body.Contents) == 0 {
+		return nil
+	}
+	about, err := stored(from, to, meta, body)
+	if err != nil {
+		return err
+	}
+	text, replaced, err := s.Webhooks.Ask(ctx, from.App, about)
+	if err != nil || !replaced || text == body.Contents[0].Text {
+		return err
+	}
+	v.replaced, body.Contents[0].Text = true, text
+	return repack(meta, body)
+}
+
 // tells returns a Done that also gives the sender the content that was put in place of the sent one, and notes that a
 // delivered message matched rules.
-func (s *Service) tells(from Sender, v verdict, stored []byte, done Done) Done {
+func (s *Service) tells(from Sender, to *conversation, meta *msync.Meta, body *msync.MessageBody, v verdict, done Done) (Done, error) {
 	if !v.replaced && len(v.Hits) == 0 {
-		return done
+		return done, nil
 	}
 	var shown []byte
 	if v.replaced {
-		shown = protowire.AppendBytes(protowire.AppendTag(slices.Clip(stored), metaMeta, protowire.BytesType), []byte(replacedMeta))
+		kept, err := stored(from, to, meta, body)
+		if err != nil {
+			return nil, err
+		}
+		shown = protowire.AppendBytes(protowire.AppendTag(kept, metaMeta, protowire.BytesType), []byte(replacedMeta))
 	}
 	return func(r Result) {
 		if r.Err == nil {
@@ -102,7 +124,7 @@ func (s *Service) tells(from Sender, v verdict, stored []byte, done Done) Done {
 			s.note(from, v, r.ID)
 		}
 		done(r)
-	}
+	}, nil
 }
 
 // note writes down, beside the message path, that a message matched rules. Its id is 0 if it was refused.

@@ -36,24 +36,34 @@ func (s *Service) message(ctx context.Context, from Sender, meta *msync.Meta, bo
 	if err != nil {
 		return err
 	}
-	return s.deliver(from, to, meta, body, content, audience, done)
-}
-
-// deliver sends a message that may be sent.
-func (s *Service) deliver(from Sender, to *conversation, meta *msync.Meta, body *msync.MessageBody, content store.Content, audience store.Audience, done Done) error {
-	bodyMeta, err := cleanMeta(body.Meta, to.thread)
-	if err != nil {
-		return err
-	}
 	verdict, err := s.judge(from, to, meta, body)
 	if err != nil {
 		return err
 	}
-	stored, err := pack(from, to.to, meta, body, bodyMeta)
+	if err := s.ask(ctx, from, to, meta, body, &verdict); err != nil {
+		return err
+	}
+	if done, err = s.tells(from, to, meta, body, verdict, done); err != nil {
+		return err
+	}
+	return s.deliver(from, to, meta, body, content, audience, done)
+}
+
+// stored is what receivers get of a message.
+func stored(from Sender, to *conversation, meta *msync.Meta, body *msync.MessageBody) ([]byte, error) {
+	bodyMeta, err := cleanMeta(body.Meta, to.thread)
+	if err != nil {
+		return nil, err
+	}
+	return pack(from, to.to, meta, body, bodyMeta)
+}
+
+// deliver sends a message that may be sent.
+func (s *Service) deliver(from Sender, to *conversation, meta *msync.Meta, body *msync.MessageBody, content store.Content, audience store.Audience, done Done) error {
+	stored, err := stored(from, to, meta, body)
 	if err != nil {
 		return err
 	}
-	done = s.tells(from, verdict, stored, done)
 	if meta.Routetype == msync.Meta_ROUTE_ONLINE || to.isRoom() && !s.settings(from).RoomHistory {
 		done(s.push(from, to, stored, audience))
 		return nil

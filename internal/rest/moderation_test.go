@@ -70,6 +70,11 @@ func TestRulesAndWhatMatchedThem(t *testing.T) {
 func (w *world) underRules(r Route) (path, body string) {
 	w.Helper()
 	rule := `{"words":["darn"],"action":"flag"}`
+	if strings.HasPrefix(r.Pattern, "/callbacks/") {
+		rule = `{"url":"http://127.0.0.1:9/","secret":"s","enabled":false}`
+		w.play([]step{{"PUT", "/acme/demo/callbacks/pre/rude", "app", rule, 200, "", ""}})
+		return "/acme/demo" + strings.ReplaceAll(r.Pattern, "{rule}", "rude"), rule
+	}
 	w.play([]step{{"PUT", "/acme/demo/moderation/rules/rude", "app", rule, 200, "", ""}})
 	match := ""
 	if strings.Contains(r.Pattern, "{match}") {

@@ -31,6 +31,7 @@ import (
 	"github.com/stoa-chat/stoa/internal/presence"
 	"github.com/stoa-chat/stoa/internal/push"
 	"github.com/stoa-chat/stoa/internal/rehearse"
+	"github.com/stoa-chat/stoa/internal/webhook"
 )
 
 // API is the HTTP edge of one node. It answers every request by itself: what it has no route for is a 404 with JSON, as
@@ -70,6 +71,7 @@ type Services struct {
 	Mucs     *muc.Service
 
 	Moderation *moderation.Service
+	Webhooks   *webhook.Service
 	Rehearsals *rehearse.Service // nil: none
 }
 
@@ -101,6 +103,7 @@ func New(services Services, c *clock.Clock, registry prometheus.Registerer, log 
 	a.add(a.exportRoutes()...)
 	a.add(a.settingsRoutes()...)
 	a.add(a.moderationRoutes()...)
+	a.add(ruleRoutes("/callbacks/pre", services.Webhooks.Hooks)...)
 	if a.rehearsals != nil {
 		a.add(a.rehearsalRoutes()...)
 	}

@@ -36,6 +36,7 @@ import (
 	"github.com/stoa-chat/stoa/internal/store"
 	"github.com/stoa-chat/stoa/internal/store/sqlite"
 	"github.com/stoa-chat/stoa/internal/token"
+	"github.com/stoa-chat/stoa/internal/webhook"
 )
 
 const password = "secret"
@@ -112,12 +113,14 @@ func newWorld(t testing.TB) *world {
 	w.mucs = muc.New(w.accounts, s, d, b, w.clock, log)
 	rules, err := moderation.New(t.Context(), w.accounts, s, b, w.clock, log)
 	w.must(err)
+	hooks, err := webhook.New(t.Context(), s, b, w.clock, log)
+	w.must(err)
 	w.messages = message.New(w.accounts, w.contacts, w.mucs, s, d, w.clock, log)
 	w.messages.Translator, w.messages.Moderation = interpreter{}, rules
 	w.accounts.BeforeDelete(w.mucs.Forget)
 	w.mucs.BeforeEnd(w.files.DropPlace)
 	w.api = New(Services{Accounts: w.accounts, Contacts: w.contacts, Presence: w.presence, Push: push.New(w.accounts, s, d, w.clock, 0, push.NewMetrics(w.registry), log), Files: w.files,
-		Messages: w.messages, Mucs: w.mucs, Moderation: rules, Rehearsals: w.rehearsals},
+		Messages: w.messages, Mucs: w.mucs, Moderation: rules, Webhooks: hooks, Rehearsals: w.rehearsals},
 		w.clock, w.registry, log)
 	w.server = httptest.NewServer(w.recorded(w.api))
 	t.Cleanup(func() {

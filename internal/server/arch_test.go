@@ -20,7 +20,7 @@ var layers = [][]string{
 	{"internal/gateway", "internal/rest", "internal/console"},
 	{"internal/message"},
 	{"internal/contact", "internal/muc"},
-	{"internal/presence", "internal/push", "internal/file", "internal/moderation"},
+	{"internal/presence", "internal/push", "internal/file", "internal/moderation", "internal/webhook"},
 	{"internal/account"},
 	{"internal/rehearse", "internal/ruleset"},
 	{"internal/delivery"},

@@ -41,6 +41,7 @@ import (
 	"github.com/stoa-chat/stoa/internal/store/postgres"
 	"github.com/stoa-chat/stoa/internal/store/sqlite"
 	"github.com/stoa-chat/stoa/internal/translate"
+	"github.com/stoa-chat/stoa/internal/webhook"
 )
 
 const (
@@ -76,6 +77,7 @@ type Server struct {
 	gateway   *gateway.Gateway
 
 	moderation *moderation.Service
+	webhooks   *webhook.Service
 	rehearsals *rehearse.Service
 
 	handler  http.Handler
@@ -136,9 +138,12 @@ func New(ctx context.Context, c config.Config, k *clock.Clock, log *slog.Logger)
 	if s.moderation, err = moderation.New(ctx, s.accounts, s.store, s.bus, k, log); err != nil {
 		return nil, err
 	}
+	if s.webhooks, err = webhook.New(ctx, s.store, s.bus, k, log); err != nil {
+		return nil, err
+	}
 	s.listening.Store(true)
 	s.messages = message.New(s.accounts, s.contacts, s.mucs, s.store, s.delivery, k, log)
-	s.messages.Moderation = s.moderation
+	s.messages.Moderation, s.messages.Webhooks = s.moderation, s.webhooks
 	if c.TranslateURL != "" {
 		if s.messages.Translator, err = translate.NewLibreTranslate(c.TranslateURL, c.TranslateKey); err != nil {
 			return nil, err
@@ -215,6 +220,9 @@ func (s *Server) heard(subject bus.Subject, data []byte) {
 	if s.moderation.Heard(data) {
 		s.reload("rules", s.moderation.Rules.Reload)
 	}
+	if s.webhooks.Hooks.Heard(data) {
+		s.reload("callbacks", s.webhooks.Hooks.Reload)
+	}
 }
 
 // reload reads again what has changed, beside what else is heard.
@@ -233,6 +241,7 @@ func (s *Server) reload(what string, read func(context.Context) error) {
 func (s *Server) reconnected() {
 	s.work.Go(func() { s.hub.Resync(s.stopped) })
 	s.reload("rules", s.moderation.Rules.Reload)
+	s.reload("callbacks", s.webhooks.Hooks.Reload)
 }
 
 // Accounts is for what the commands set up before the server runs.
@@ -257,7 +266,7 @@ func (s *Server) routes() http.Handler {
 	sockets := http.NewServeMux()
 	s.gateway.Register(sockets)
 	api := rest.New(rest.Services{Accounts: s.accounts, Contacts: s.contacts, Presence: s.presence, Push: s.push, Files: s.files, Messages: s.messages,
-		Mucs: s.mucs, Moderation: s.moderation, Rehearsals: s.rehearsals},
+		Mucs: s.mucs, Moderation: s.moderation, Webhooks: s.webhooks, Rehearsals: s.rehearsals},
 		s.clock, s.registry, s.log)
 	api.TrustProxy = s.config.TrustProxy
 	own := http.NewServeMux()

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -101,6 +103,12 @@ func TestMessages(t *testing.T) {
 				break
 			}
 		}
+		return "bob", nil
+	})
+	send(errcode.BlockedExternally, func(t *testing.T, w world, _ *chat.Client) (string, []chat.SendOption) {
+		backend := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { io.WriteString(rw, `{"valid":false}`) }))
+		t.Cleanup(backend.Close)
+		w.admin(t, "PUT", "/callbacks/pre/censor", map[string]any{"url": backend.URL, "secret": "s", "timeout_ms": 3000})
 		return "bob", nil
 	})
 	shows(t, errcode.ServerBusy, goReturn, func(t *testing.T) {

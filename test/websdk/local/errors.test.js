@@ -3,6 +3,7 @@
 // Each code that the current web SDK can raise, raised by the situation that it names, on a server of its own.
 
 const assert = require('node:assert/strict');
+const http = require('node:http');
 const { download } = require('../lib/download');
 const { raises } = require('../lib/errors');
 const { kicked } = require('../lib/kicked');
@@ -226,6 +227,17 @@ for (const code of [501, 508]) {
     await alice.text(bob.user, 'fine');
   });
 }
+
+raises(502, RETURN, "a text that the app's backend forbids", async (t) => {
+  const [alice, bob] = await people(t, 'alice', 'bob');
+  const backend = http.createServer((_, response) => response.end(JSON.stringify({ valid: false, code: 'be kind' }))).listen(0);
+  t.after(() => backend.close());
+  const rule = { url: `http://127.0.0.1:${backend.address().port}`, secret: 's', timeout_ms: 3000, report_error: true };
+  await stoa.rest.admin('PUT', '/callbacks/pre/censor', rule);
+  t.after(() => stoa.rest.admin('DELETE', '/callbacks/pre/censor'));
+  const error = await is(502, alice.text(bob.user, 'hello'));
+  assert.equal(error.message, 'be kind');
+});
 
 raises(219, RETURN, 'a user who is muted in the whole app', async (t) => {
   const [alice, bob] = await people(t, 'alice', 'bob');
