@@ -3,6 +3,7 @@ package message
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"slices"
 	"strconv"
@@ -383,6 +384,11 @@ func (m *model) lineOf(whole []byte) line {
 
 // TestRandomWorkOnMessagesGivesWhatTheReferenceGives drives several devices of three users, of which some come and go.
 func TestRandomWorkOnMessagesGivesWhatTheReferenceGives(t *testing.T) {
+	// A hundred runs would take a minute; -rapid.checks asks for as many as one likes.
+	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
+		checks.Value.Set("25")
+		defer checks.Value.Set(checks.DefValue)
+	}
 	w := newWorld(t)
 	rapid.Check(t, func(r *rapid.T) {
 		m := newModel(w)

@@ -285,7 +285,8 @@ func (s *Service) take(w word) {
 	case w.Start != nil:
 		of := s.byUser[w.Start.User]
 		if !slices.ContainsFunc(of, func(r *Rehearsal) bool { return r.ID == w.Start.ID }) {
-			s.byUser[w.Start.User] = append(of, w.Start)
+			own := *w.Start // who told it goes on reading theirs
+			s.byUser[w.Start.User] = append(of, &own)
 			s.count.Add(1)
 		}
 	case w.StopApp != 0:
