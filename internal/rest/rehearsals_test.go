@@ -61,8 +61,9 @@ func TestRehearsalsAreOfOneApp(t *testing.T) {
 
 func TestRehearsalsAreRefusedWhereTheyAreOff(t *testing.T) {
 	w := newWorld(t)
-	api := New(Services{Accounts: w.accounts, Contacts: w.contacts, Rehearsals: rehearse.New(false, nil, nil, slog.New(slog.DiscardHandler))},
-		w.clock, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
+	services := w.services
+	services.Rehearsals = rehearse.New(false, nil, nil, slog.New(slog.DiscardHandler))
+	api := New(services, w.clock, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
 	for path, body := range map[string]string{"": `{"code":504,"user":"bob"}`, "/clock": `{"advance":"1m"}`} {
 		request := httptest.NewRequest("POST", "/acme/demo/rehearsals"+path, strings.NewReader(body))
 		request.Header.Set("Authorization", w.bearer("app"))

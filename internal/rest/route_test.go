@@ -214,6 +214,18 @@ func TestTheTable(t *testing.T) {
 		"PUT /users/{user}/notification/user/{peer} AppOrSelf",
 		"PUT /users/{user}/password AppToken",
 		"PUT /users/{user}/push/binding AppOrSelf",
+
+		"DELETE /callbacks/pre/{rule} AppToken",
+		"DELETE /moderation/matches/{match} AppToken",
+		"DELETE /moderation/rules/{rule} AppToken",
+		"GET /callbacks/pre AppToken",
+		"GET /moderation/matches AppToken",
+		"GET /moderation/rules AppToken",
+		"GET /mutes AppToken",
+		"GET /mutes/{user} AppToken",
+		"POST /mutes AppToken",
+		"PUT /callbacks/pre/{rule} AppToken",
+		"PUT /moderation/rules/{rule} AppToken",
 	}
 	want = append(want, placeTable()...)
 	slices.Sort(want)

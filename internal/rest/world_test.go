@@ -64,6 +64,7 @@ func (l *logBook) String() string {
 // world is a node without sockets: two applications, in the first of which are alice and bob.
 type world struct {
 	testing.TB
+	services   Services
 	api        *API
 	server     *httptest.Server
 	accounts   *account.Service
@@ -119,9 +120,9 @@ func newWorld(t testing.TB) *world {
 	w.messages.Translator, w.messages.Moderation = interpreter{}, rules
 	w.accounts.BeforeDelete(w.mucs.Forget)
 	w.mucs.BeforeEnd(w.files.DropPlace)
-	w.api = New(Services{Accounts: w.accounts, Contacts: w.contacts, Presence: w.presence, Push: push.New(w.accounts, s, d, w.clock, 0, push.NewMetrics(w.registry), log), Files: w.files,
-		Messages: w.messages, Mucs: w.mucs, Moderation: rules, Webhooks: hooks, Rehearsals: w.rehearsals},
-		w.clock, w.registry, log)
+	w.services = Services{Accounts: w.accounts, Contacts: w.contacts, Presence: w.presence, Push: push.New(w.accounts, s, d, w.clock, 0, push.NewMetrics(w.registry), log), Files: w.files,
+		Messages: w.messages, Mucs: w.mucs, Moderation: rules, Webhooks: hooks, Rehearsals: w.rehearsals}
+	w.api = New(w.services, w.clock, w.registry, log)
 	w.server = httptest.NewServer(w.recorded(w.api))
 	t.Cleanup(func() {
 		w.server.Close()
