@@ -386,6 +386,10 @@ func (a *Service) CreateApp(ctx context.Context, n NewApp) (*App, error) {
 	}
 	row, err = a.store.CreateApp(ctx, row)
 	if errors.Is(err, store.ErrExists) {
+		// Another node may have made it before this one could hear of it.
+		if err := a.loadApps(ctx); err != nil {
+			return nil, err
+		}
 		return nil, &errcode.Error{Code: errcode.InvalidParameter, Message: "an application with this key, App ID or client id exists", Err: ErrAppExists}
 	} else if err != nil {
 		return nil, err

@@ -2,6 +2,8 @@ package account
 
 import (
 	"encoding/json"
+	"errors"
+	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -215,5 +217,23 @@ func TestOriginsAreComparedWithoutCase(t *testing.T) {
 		if got := s.AllowsOrigin(origin); got != want {
 			t.Errorf("origin %q: %t", origin, got)
 		}
+	}
+}
+
+func TestAnAppThatAnotherNodeMadeFirstIsKnown(t *testing.T) {
+	w := newWorld(t)
+	late, err := New(t.Context(), w.hooks, w.delivery, w.bus, w.clock, 1, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	app := NewApp{Key: "acme#first", Settings: DefaultSettings()}
+	if _, err := w.CreateApp(t.Context(), app); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := late.CreateApp(t.Context(), app); !errors.Is(err, ErrAppExists) {
+		t.Fatalf("%v", err)
+	}
+	if _, err := late.App("acme#first"); err != nil {
+		t.Error(err)
 	}
 }
