@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/stoa-chat/stoa/internal/bus"
+	"github.com/stoa-chat/stoa/internal/cache"
 	"github.com/stoa-chat/stoa/internal/clock"
 	"github.com/stoa-chat/stoa/internal/delivery"
 	"github.com/stoa-chat/stoa/internal/rehearse"
@@ -76,7 +77,7 @@ type Service struct {
 	apps     appTable
 	loading  sync.Mutex // applications are read and put in place by one at a time, so that the younger reading stays
 	changing sync.Mutex // settings are read, changed and written by one at a time
-	users    userCache
+	users    cache.Cache[userKey, store.User]
 
 	beforeDelete []func(ctx context.Context, app *App, user store.User) error
 }
@@ -84,7 +85,6 @@ type Service struct {
 // New starts the service of a node and reads the applications. What arrives on bus.All goes to Heard.
 func New(ctx context.Context, s Store, d *delivery.Service, b bus.Bus, c *clock.Clock, node int, log *slog.Logger) (*Service, error) {
 	a := &Service{store: s, delivery: d, bus: b, clock: c, node: node, log: log}
-	a.users.entries = map[userKey]cachedUser{}
 	return a, a.loadApps(ctx)
 }
 
@@ -101,7 +101,7 @@ const (
 // have changed and Reload is due.
 func (a *Service) Heard(data []byte) (stale bool) {
 	if len(data) > 0 && data[0] == heardUser {
-		a.users.forget(string(data[1:]))
+		a.forget(string(data[1:]))
 	}
 	return len(data) > 0 && data[0] == heardApps
 }

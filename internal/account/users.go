@@ -7,8 +7,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
-	"time"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -39,37 +37,16 @@ func Fold(name string) string {
 	}, name)
 }
 
-// userCache answers the message path without a query. Changes are heard over the bus; cacheLife bounds what a lost
-// word can cost.
-type userCache struct {
-	mu      sync.Mutex
-	entries map[userKey]cachedUser
-	changes uint64 // so that a read that began before a change is not kept after it
-}
-
-const (
-	cacheLife = 5 * time.Second
-	cacheSize = 100_000
-)
-
 type userKey struct {
 	app  int64
 	name string
 }
 
-type cachedUser struct {
-	user store.User
-	at   time.Time
-}
-
 // forget drops a user, named as on the bus: the app's number, a space, the name.
-func (c *userCache) forget(which string) {
+func (a *Service) forget(which string) {
 	number, name, _ := strings.Cut(which, " ")
 	app, _ := strconv.ParseInt(number, 10, 64)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.changes++
-	delete(c.entries, userKey{app, name})
+	a.users.Forget(userKey{app, name})
 }
 
 // User finds a user by name, in any case of letters. The error is code 204, wrapping ErrNoUser. The row may be some
@@ -79,28 +56,11 @@ func (a *Service) User(ctx context.Context, app *App, name string) (store.User, 
 	if !nameForm.MatchString(key.name) {
 		return store.User{}, noUser(name) // nor shall the database see it: PostgreSQL refuses NUL
 	}
-	c := &a.users
-	c.mu.Lock()
-	cached, ok := c.entries[key]
-	changes := c.changes
-	c.mu.Unlock()
-	// The machine's clock: what is cached ages also where the app's time stands still or jumps.
-	if ok && time.Since(cached.at) < cacheLife {
-		return cached.user, nil
-	}
-	user, err := a.store.User(ctx, key.app, key.name)
+	user, err := a.users.Get(key, func() (store.User, error) { return a.store.User(ctx, key.app, key.name) })
 	if errors.Is(err, store.ErrNotFound) {
 		return store.User{}, noUser(name)
 	} else if err != nil {
 		return store.User{}, fmt.Errorf("read user: %w", err)
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.changes == changes {
-		if len(c.entries) >= cacheSize {
-			clear(c.entries)
-		}
-		c.entries[key] = cachedUser{user, time.Now()}
 	}
 	return user, nil
 }
@@ -113,7 +73,7 @@ func noUser(name string) error {
 // changed lets all nodes forget what they know of a user.
 func (a *Service) changed(u store.User) {
 	which := strconv.FormatInt(u.App, 10) + " " + u.Name
-	a.users.forget(which)
+	a.forget(which)
 	a.tell(string(heardUser) + which)
 }
 

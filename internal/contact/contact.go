@@ -21,6 +21,7 @@ import (
 	"github.com/stoa-chat/stoa/errcode"
 	"github.com/stoa-chat/stoa/internal/account"
 	"github.com/stoa-chat/stoa/internal/bus"
+	"github.com/stoa-chat/stoa/internal/cache"
 	"github.com/stoa-chat/stoa/internal/clock"
 	"github.com/stoa-chat/stoa/internal/delivery"
 	"github.com/stoa-chat/stoa/internal/msync"
@@ -64,13 +65,13 @@ type Service struct {
 	log      *slog.Logger
 
 	maxContacts, maxBlocked int
-	known                   relationCache
+	known                   cache.Cache[pair, store.Relation]
 }
 
 // New makes the service of a node. What arrives on bus.All goes to Heard.
 func New(accounts *account.Service, s store.Contacts, d *delivery.Service, b bus.Bus, c *clock.Clock, log *slog.Logger) *Service {
 	return &Service{accounts: accounts, store: s, delivery: d, bus: b, clock: c, log: log,
-		maxContacts: maxContacts, maxBlocked: maxBlocked, known: newRelationCache()}
+		maxContacts: maxContacts, maxBlocked: maxBlocked}
 }
 
 // Actor is who changes something.

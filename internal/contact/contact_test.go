@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
@@ -252,15 +251,6 @@ func TestAnotherNodeHearsOrFindsOutSoon(t *testing.T) {
 	w.Heard(fmt.Appendf(nil, "c%d 99 %d", alice.User.ID, bob.User.ID))
 	w.refused(w.MayWrite(t.Context(), w.app, bob.User, alice.User), errcode.PermissionDenied, ErrBlocked)
 
-	// The word was lost: what is known is as good as forgotten when it is old.
-	w.must(w.store.Unblock(t.Context(), alice.User.ID, []int64{bob.User.ID}))
-	of := pair{alice.User.ID, bob.User.ID}
-	w.known.mu.Lock()
-	known := w.known.entries[of]
-	known.at = time.Now().Add(-cacheLife)
-	w.known.entries[of] = known
-	w.known.mu.Unlock()
-	w.must(w.MayWrite(t.Context(), w.app, bob.User, alice.User))
 	for _, word := range []string{"", "c", "u1 alice", "cx y"} {
 		w.Heard([]byte(word))
 	}

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/stoa-chat/stoa/errcode"
 	"github.com/stoa-chat/stoa/internal/account"
@@ -20,7 +18,7 @@ func (s *Service) MayWrite(ctx context.Context, app *account.App, from, to store
 	if from.ID == to.ID {
 		return nil
 	}
-	relation, err := s.relation(ctx, pair{to.ID, from.ID})
+	relation, err := s.known.Get(pair{to.ID, from.ID}, func() (store.Relation, error) { return s.store.Relation(ctx, to.ID, from.ID) })
 	switch {
 	case err != nil:
 		return err
@@ -41,52 +39,6 @@ func blocked(by string) error {
 
 // pair is a user and the one whom a relation is about.
 type pair struct{ user, peer int64 }
-
-const (
-	cacheLife = 5 * time.Second // bounds what a lost word can cost
-	cacheSize = 100_000
-)
-
-// relationCache answers the message path without a query. Changes are heard over the bus.
-type relationCache struct {
-	mu      sync.Mutex
-	entries map[pair]cachedRelation
-	changes uint64 // so that a read that began before a change is not kept after it
-}
-
-type cachedRelation struct {
-	relation store.Relation
-	at       time.Time
-}
-
-func newRelationCache() relationCache {
-	return relationCache{entries: map[pair]cachedRelation{}}
-}
-
-func (s *Service) relation(ctx context.Context, of pair) (store.Relation, error) {
-	c := &s.known
-	c.mu.Lock()
-	cached, ok := c.entries[of]
-	changes := c.changes
-	c.mu.Unlock()
-	// The machine's clock: what is cached ages also where the app's time stands still or jumps.
-	if ok && time.Since(cached.at) < cacheLife {
-		return cached.relation, nil
-	}
-	relation, err := s.store.Relation(ctx, of.user, of.peer)
-	if err != nil {
-		return relation, err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.changes == changes {
-		if len(c.entries) >= cacheSize {
-			clear(c.entries)
-		}
-		c.entries[of] = cachedRelation{relation, time.Now()}
-	}
-	return relation, nil
-}
 
 // heardContacts begins what this package says on bus.All: a user's relations have changed. The user's number and those of
 // the others follow, with spaces between.
@@ -112,12 +64,10 @@ func (s *Service) Heard(data []byte) {
 	}
 	first, rest, _ := strings.Cut(string(data[1:]), " ")
 	user, _ := strconv.ParseInt(first, 10, 64)
-	s.known.mu.Lock()
-	defer s.known.mu.Unlock()
-	s.known.changes++
+	var pairs []pair
 	for other := range strings.SplitSeq(rest, " ") {
 		peer, _ := strconv.ParseInt(other, 10, 64)
-		delete(s.known.entries, pair{user, peer})
-		delete(s.known.entries, pair{peer, user})
+		pairs = append(pairs, pair{user, peer}, pair{peer, user})
 	}
+	s.known.Forget(pairs...)
 }

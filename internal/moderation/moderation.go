@@ -10,6 +10,7 @@ import (
 
 	"github.com/stoa-chat/stoa/internal/account"
 	"github.com/stoa-chat/stoa/internal/bus"
+	"github.com/stoa-chat/stoa/internal/cache"
 	"github.com/stoa-chat/stoa/internal/clock"
 	"github.com/stoa-chat/stoa/internal/ruleset"
 	"github.com/stoa-chat/stoa/internal/store"
@@ -43,19 +44,19 @@ type Service struct {
 	bus      bus.Bus
 	clock    *clock.Clock
 	log      *slog.Logger
-	mutes    muteCache
+	mutes    cache.Cache[int64, []store.Mute]
 }
 
 // New reads the rules. What arrives on bus.All goes to Heard.
 func New(ctx context.Context, accounts *account.Service, s Store, b bus.Bus, c *clock.Clock, log *slog.Logger) (*Service, error) {
 	rules, err := ruleset.New(ctx, store.RuleModeration, maxRules, ParseFilter, s, b, log)
-	return &Service{Rules: rules, accounts: accounts, store: s, bus: b, clock: c, log: log, mutes: newMuteCache()}, err
+	return &Service{Rules: rules, accounts: accounts, store: s, bus: b, clock: c, log: log}, err
 }
 
 // Heard takes what other nodes, and this one, tell about changes. It does not block; stale tells that the rules have
 // changed and Rules.Reload is due.
 func (s *Service) Heard(data []byte) (stale bool) {
-	s.mutes.heard(data)
+	s.forget(data)
 	return s.Rules.Heard(data)
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"math"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/stoa-chat/stoa/errcode"
@@ -54,7 +53,7 @@ func (s *Service) SetMutes(ctx context.Context, app *account.App, name string, s
 		return err
 	}
 	word := strconv.AppendInt([]byte{heardMute}, user.ID, 10)
-	s.mutes.heard(word)
+	s.forget(word)
 	if err := s.bus.Publish(bus.All, word); err != nil {
 		s.log.Warn("publish change", "error", err)
 	}
@@ -97,7 +96,7 @@ func (s *Service) lasting(rows []store.Mute) (mutes []Mute) {
 // MayWrite says whether a user may write to conversations of a kind: nil, or code 219. It asks the store once in some
 // seconds for a user.
 func (s *Service) MayWrite(ctx context.Context, user store.User, scope store.Scope) error {
-	mutes, err := s.mutes.of(ctx, s.store, user.ID)
+	mutes, err := s.mutes.Get(user.ID, func() ([]store.Mute, error) { return s.store.MutesOf(ctx, user.ID) })
 	if err != nil {
 		return err
 	}
@@ -109,59 +108,13 @@ func (s *Service) MayWrite(ctx context.Context, user store.User, scope store.Sco
 	return nil
 }
 
-const (
-	cacheLife = 5 * time.Second // bounds what a lost word can cost
-	cacheSize = 100_000
-)
-
-// muteCache answers the message path without a query. Changes are heard over the bus.
-type muteCache struct {
-	mu      sync.Mutex
-	entries map[int64]cachedMutes
-	changes uint64 // so that a read that began before a change is not kept after it
-}
-
-type cachedMutes struct {
-	mutes []store.Mute
-	at    time.Time
-}
-
-func newMuteCache() muteCache { return muteCache{entries: map[int64]cachedMutes{}} }
-
-func (c *muteCache) of(ctx context.Context, s Store, user int64) ([]store.Mute, error) {
-	c.mu.Lock()
-	cached, ok := c.entries[user]
-	changes := c.changes
-	c.mu.Unlock()
-	// The machine's clock: what is cached ages also where the app's time stands still or jumps.
-	if ok && time.Since(cached.at) < cacheLife {
-		return cached.mutes, nil
-	}
-	mutes, err := s.MutesOf(ctx, user)
-	if err != nil {
-		return nil, err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.changes == changes {
-		if len(c.entries) >= cacheSize {
-			clear(c.entries)
-		}
-		c.entries[user] = cachedMutes{mutes, time.Now()}
-	}
-	return mutes, nil
-}
-
 // heardMute begins what this package says on bus.All: a user's mutes have changed. The user's number follows.
 const heardMute = 'g'
 
-func (c *muteCache) heard(data []byte) {
+func (s *Service) forget(data []byte) {
 	if len(data) == 0 || data[0] != heardMute {
 		return
 	}
 	user, _ := strconv.ParseInt(string(data[1:]), 10, 64)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.changes++
-	delete(c.entries, user)
+	s.mutes.Forget(user)
 }

@@ -26,7 +26,7 @@ var layers = [][]string{
 	{"internal/delivery"},
 	{"internal/store/sqlite", "internal/store/postgres"},
 	{"internal/store", "internal/bus", "internal/blob", "internal/picture", "internal/msync", "internal/config", "internal/clock", "internal/token",
-		"internal/translate", "internal/limit"},
+		"internal/translate", "internal/limit", "internal/cache"},
 	{"errcode"},
 }
 
