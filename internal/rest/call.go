@@ -113,6 +113,15 @@ func (c *Call) cursor(name string) (int64, error) {
 // nextCursor is made of characters that clients need not escape.
 func nextCursor(after int64) string { return strconv.FormatInt(after, 36) }
 
+// pageOf returns up to limit of the rows, of which one more than that was asked for, and the cursor of the page that
+// follows, or "" if there is none. row is the number of a row by which the list is ordered.
+func pageOf[T any](rows []T, limit int, row func(i int) int64) (page []T, cursor string) {
+	if len(rows) <= limit {
+		return rows, ""
+	}
+	return rows[:limit], nextCursor(row(limit - 1))
+}
+
 // Body reads the body, which must be JSON; its Content-Type does not matter.
 func (c *Call) Body() ([]byte, error) {
 	data, err := c.Text()

@@ -114,11 +114,7 @@ func (a *API) listContacts(ctx context.Context, c *Call) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	cursor := ""
-	if len(contacts) > limit {
-		contacts = contacts[:limit]
-		cursor = nextCursor(contacts[limit-1].Row)
-	}
+	contacts, cursor := pageOf(contacts, limit, func(i int) int64 { return contacts[i].Row })
 	count := len(contacts)
 	return Answer{Data: map[string]any{"contacts": rowsOf(contacts, wantsRemarks(c)), "cursor": cursor}, Count: &count}, nil
 }
@@ -218,11 +214,7 @@ func (a *API) listBlocked(ctx context.Context, c *Call) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	cursor := ""
-	if len(blocked) > limit {
-		blocked = blocked[:limit]
-		cursor = nextCursor(blocked[limit-1].Row)
-	}
+	blocked, cursor := pageOf(blocked, limit, func(i int) int64 { return blocked[i].Row })
 	names, count := []string{}, len(blocked)
 	for _, b := range blocked {
 		names = append(names, b.Peer.Name)

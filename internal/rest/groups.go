@@ -59,10 +59,7 @@ func (a *API) pageOfPlaces(ctx context.Context, c *Call, kind store.MucKind, pub
 	if page, err = a.mucs.List(ctx, c.App, kind, muc.ListQuery{Public: public, Below: below, Limit: limit + 1}); err != nil {
 		return nil, "", err
 	}
-	if len(page) > limit {
-		page = page[:limit]
-		cursor = nextCursor(page[limit-1].ID)
-	}
+	page, cursor = pageOf(page, limit, func(i int) int64 { return page[i].ID })
 	return page, cursor, nil
 }
 
@@ -305,13 +302,10 @@ func (a *API) groupReaders(ctx context.Context, c *Call, who muc.Actor, group st
 	if err != nil {
 		return Answer{}, err
 	}
-	next, names := "", []string{}
-	if len(readers.Page) > limit {
-		readers.Page = readers.Page[:limit]
-		next = nextCursor(readers.Page[limit-1].Row)
-	}
+	page, next := pageOf(readers.Page, limit, func(i int) int64 { return readers.Page[i].Row })
+	names := []string{}
 	var last int64 // when the last one of the page read it
-	for _, r := range readers.Page {
+	for _, r := range page {
 		names, last = append(names, r.User.Name), r.Time
 	}
 	return Answer{Data: map[string]any{"ackmid": c.Value("message"), "is_last": next == "", "next_key": next, "timestamp": last,

@@ -117,11 +117,7 @@ func (a *API) matches(ctx context.Context, c *Call) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	cursor := ""
-	if len(list) > limit {
-		list = list[:limit]
-		cursor = nextCursor(list[limit-1].Row)
-	}
+	list, cursor := pageOf(list, limit, func(i int) int64 { return list[i].Row })
 	rows, count := []map[string]any{}, len(list)
 	for _, v := range list {
 		message, err := msync.MessageJSON(v.Message, v.Time, v.Meta)

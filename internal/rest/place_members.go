@@ -38,11 +38,7 @@ func (p places) members(ctx context.Context, c *Call, who muc.Actor, id string) 
 	if err != nil {
 		return Answer{}, err
 	}
-	cursor := ""
-	if len(members) > limit {
-		members = members[:limit]
-		cursor = nextCursor(members[limit-1].Row)
-	}
+	members, cursor := pageOf(members, limit, func(i int) int64 { return members[i].Row })
 	if !byCursor {
 		cursor = ""
 	}
@@ -160,11 +156,7 @@ func (p places) list(read readMarked) placeHandler {
 		if err != nil {
 			return Answer{}, err
 		}
-		cursor := ""
-		if len(marked) > limit {
-			marked = marked[:limit]
-			cursor = nextCursor(marked[limit-1].Row)
-		}
+		marked, cursor := pageOf(marked, limit, func(i int) int64 { return marked[i].Row })
 		names := []string{}
 		for _, m := range marked {
 			names = append(names, m.User.Name)

@@ -171,11 +171,7 @@ func (a *API) reactionUsers(ctx context.Context, c *Call) (Answer, error) {
 	if err != nil {
 		return Answer{}, reactionRefusal(err)
 	}
-	cursor := ""
-	if len(users) > limit {
-		users = users[:limit]
-		cursor = nextCursor(users[limit-1].Row)
-	}
+	users, cursor := pageOf(users, limit, func(i int) int64 { return users[i].Row })
 	names := []string{}
 	for _, user := range users {
 		names = append(names, user.Peer.Name)

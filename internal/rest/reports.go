@@ -46,11 +46,7 @@ func (a *API) reports(ctx context.Context, c *Call) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	cursor := ""
-	if len(list) > limit {
-		list = list[:limit]
-		cursor = nextCursor(list[limit-1].Row)
-	}
+	list, cursor := pageOf(list, limit, func(i int) int64 { return list[i].Row })
 	rows, count := []map[string]any{}, len(list)
 	for _, r := range list {
 		rows = append(rows, map[string]any{"username": r.Reporter.Name, "reportType": r.Type, "reportReason": r.Reason, "timestamp": r.Time,

@@ -120,11 +120,7 @@ func threadPage(c *Call) (q muc.ThreadQuery, limit int, err error) {
 
 // paged cuts off the row too many and makes the cursor, which lists of threads also have on the last page.
 func paged[T any](rows []T, limit int, row func(int) int64) ([]T, map[string]string) {
-	cursor := ""
-	if len(rows) > limit {
-		rows = rows[:limit]
-		cursor = nextCursor(row(limit - 1))
-	}
+	rows, cursor := pageOf(rows, limit, row)
 	return rows, map[string]string{"cursor": cursor}
 }
 

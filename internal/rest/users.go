@@ -171,10 +171,7 @@ func (a *API) page(ctx context.Context, c *Call) (users []store.User, cursor str
 	if users, err = a.accounts.ListUsers(ctx, c.App, after, limit+1); err != nil {
 		return nil, "", err
 	}
-	if len(users) > limit {
-		users = users[:limit]
-		cursor = nextCursor(users[limit-1].ID)
-	}
+	users, cursor = pageOf(users, limit, func(i int) int64 { return users[i].ID })
 	return users, cursor, nil
 }
 
