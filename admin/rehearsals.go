@@ -78,8 +78,10 @@ func (c *Client) Rehearse(ctx context.Context, r RehearsalRequest) (Rehearsal, e
 	var answer struct {
 		Data rehearsalRow `json:"data"`
 	}
-	err := c.call(ctx, http.MethodPost, "/rehearsals", ask, &answer)
-	return answer.Data.rehearsal(), err
+	if err := c.call(ctx, http.MethodPost, "/rehearsals", ask, &answer); err != nil {
+		return Rehearsal{}, err
+	}
+	return answer.Data.rehearsal(), nil
 }
 
 // Rehearsals returns the rehearsals that are not over, oldest first.

@@ -354,7 +354,11 @@ func TestCallsAskAndReadWhatTheFactsSay(t *testing.T) {
 		},
 		"ClearConversationSilentMode": {
 			func(c *Client) (any, error) { return done(c.ClearConversationSilentMode(ctx, ToUser("bob"))) },
-			[]string{`PUT /users/alice/notification/user/bob?resource=go_test {"type":"DEFAULT"}`}, nil, nil,
+			[]string{`PUT /users/alice/notification/user/bob?resource=go_test {"ignoreDuration":0,"type":"DEFAULT"}`}, nil, nil,
+		},
+		"ClearSilentMode": {
+			func(c *Client) (any, error) { return done(c.ClearSilentMode(ctx)) },
+			[]string{`PUT /users/alice/notification/user/alice?resource=go_test {"ignoreDuration":0,"ignoreInterval":"","type":"DEFAULT"}`}, nil, nil,
 		},
 		"ConversationSilentMode": {
 			func(c *Client) (any, error) { return c.ConversationSilentMode(ctx, ToUser("bob")) },
@@ -769,6 +773,10 @@ func TestCallsWithBadArgumentsAskNothing(t *testing.T) {
 		"no users":                    c.Group("G1").Remove(ctx),
 		"a comma":                     c.Group("G1").Remove(ctx, "a,b"),
 		"no members to mute":          c.Room("R1").Mute(ctx, Forever),
+		"a mute that is over":         c.Room("R1").Mute(ctx, -time.Second, "bob"),
+		"a mute of no time":           c.Room("R1").Mute(ctx, time.Microsecond, "bob"),
+		"a shared file without an id": c.Group("G1").DownloadFile(ctx, "", io.Discard),
+		"a shared file of dots":       c.Group("G1").DownloadFile(ctx, "..", io.Discard),
 		"no conversation":             second(gather(c.History(ctx, Target{}, HistoryQuery{}))),
 		"no messages":                 c.DeleteMessages(ctx, ToUser("bob")),
 		"messages of nobody":          c.DeleteMessagesBefore(ctx, Target{}, time.Now()),

@@ -70,7 +70,7 @@ func (c *Client) CombinedMessages(ctx context.Context, content Content) ([]*Mess
 		return nil, err
 	}
 	user, _, _ := c.credentials()
-	messages, err := decodeCombined(user, file.Bytes())
+	messages, err := decodeCombined(user, file.data)
 	if err != nil {
 		return nil, fail(errcode.ParseFileFailed, op, "", err)
 	}
@@ -78,13 +78,15 @@ func (c *Client) CombinedMessages(ctx context.Context, content Content) ([]*Mess
 }
 
 // limitedBuffer keeps the bytes of a file that must be in memory.
-type limitedBuffer struct{ bytes.Buffer }
+// It embeds no bytes.Buffer, whose ReadFrom would get round the limit.
+type limitedBuffer struct{ data []byte }
 
 func (b *limitedBuffer) Write(p []byte) (int, error) {
-	if b.Len()+len(p) > combinedSize {
+	if len(b.data)+len(p) > combinedSize {
 		return 0, fmt.Errorf("the file is larger than %d bytes", combinedSize)
 	}
-	return b.Buffer.Write(p)
+	b.data = append(b.data, p...)
+	return len(p), nil
 }
 
 // encodeCombined returns the file and how deep it is nested.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -489,6 +490,11 @@ func TestCombinedMessages(t *testing.T) {
 			if _, err := c.CombinedMessages(t.Context(), got.m.Content); codeOf(err) != errcode.ParseFileFailed {
 				t.Errorf("%s is %v", name, err)
 			}
+		}
+
+		*kept = make([]byte, combinedSize+1)
+		if _, err := c.CombinedMessages(t.Context(), got.m.Content); err == nil || !strings.Contains(err.Error(), "larger than") {
+			t.Errorf("a file that is too large is %v", err)
 		}
 	})
 }

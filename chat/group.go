@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"cmp"
 	"context"
 	"iter"
 	"net/http"
@@ -28,7 +29,7 @@ type GroupOptions struct {
 	Name        string // up to 128 characters
 	Description string // up to 512 characters
 	Avatar      string // a URL
-	Ext         string // the application's own, up to 1,024 characters
+	Ext         string // the application's own, up to 8,192 bytes
 	Members     []string
 	// Public: everyone finds the group and may ask to join it.
 	Public bool
@@ -91,7 +92,7 @@ type groupJSON struct {
 
 func (g groupJSON) info() GroupInfo {
 	return GroupInfo{
-		ID: first(g.ID, g.GroupID, g.GroupIDToo), Name: first(g.Name, g.GroupName, g.Title), Description: g.Description,
+		ID: cmp.Or(g.ID, g.GroupID, g.GroupIDToo), Name: cmp.Or(g.Name, g.GroupName, g.Title), Description: g.Description,
 		Avatar: g.Avatar, Ext: g.Custom, Owner: g.Owner, Public: g.Public, JoinApproval: g.MembersOnly,
 		OnlyAdminsInvite: g.AllowInvites != nil && !*g.AllowInvites, InviteConfirm: g.InviteConfirm,
 		MaxMembers: int(max(g.MaxUsers, g.MaxUsersToo)), Members: int(g.Count), MutedAll: g.Mute, Disabled: g.Disabled,

@@ -170,7 +170,7 @@ func decodeStored(user, text string) (*Message, error) {
 	return decodeMessage(user, &meta, &body)
 }
 
-// DeleteMessages removes up to 20 messages of a conversation from the user's history, on all the user's devices; others
+// DeleteMessages removes up to 50 messages of a conversation from the user's history, on all the user's devices; others
 // keep them.
 func (c *Client) DeleteMessages(ctx context.Context, of Target, ids ...string) error {
 	joined, err := joinIDs("delete messages", ids)

@@ -2,6 +2,7 @@ package chat
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"time"
 )
@@ -75,7 +76,7 @@ func (m *messageJSON) message(user string) *Message {
 		return nil
 	}
 	out := &Message{
-		ID: m.ID, From: first(m.Payload.From, m.From), To: first(m.Payload.To, m.To), Time: m.Timestamp.Time,
+		ID: m.ID, From: cmp.Or(m.Payload.From, m.From), To: cmp.Or(m.Payload.To, m.To), Time: m.Timestamp.Time,
 		ChatType: chatTypeNamed(m.Payload.Type), Ext: m.Payload.Ext, WantsReceipts: m.Payload.MsgConfig.AllowGroupAck,
 	}
 	if m.Payload.Meta != nil {
@@ -88,22 +89,13 @@ func (m *messageJSON) message(user string) *Message {
 	return out
 }
 
-func first(texts ...string) string {
-	for _, text := range texts {
-		if text != "" {
-			return text
-		}
-	}
-	return ""
-}
-
 var kindNames = map[Kind]string{
 	KindText: "txt", KindImage: "img", KindVideo: "video", KindLocation: "loc", KindAudio: "audio",
 	KindFile: "file", KindCommand: "cmd", KindCustom: "custom", KindCombined: "combine",
 }
 
 func (b *contentJSON) content() Content {
-	c := Content{Text: first(b.Msg, b.Text)}
+	c := Content{Text: cmp.Or(b.Msg, b.Text)}
 	for kind, name := range kindNames {
 		if name == b.Type {
 			c.Kind = kind

@@ -118,6 +118,17 @@ func TestPeopleAgainstTheServer(t *testing.T) {
 		same(t, "silent conversations", []chat.ConversationRemind{{Target: chat.ToUser("bob"), Remind: chat.RemindNone}}, all(t, dave.SilentConversations(t.Context())))
 		ok(t, dave.ClearConversationSilentMode(t.Context(), chat.ToUser("bob")))
 		same(t, "silent conversations", 0, len(all(t, dave.SilentConversations(t.Context()))))
+		mode, err = dave.ConversationSilentMode(t.Context(), chat.ToUser("bob"))
+		ok(t, err)
+		same(t, "silent mode", chat.SilentMode{}, mode)
+
+		for _, change := range []chat.SilentChange{{For: time.Hour}, {Remind: chat.RemindMentioned}, {Daily: &chat.Interval{From: chat.Clock{Hour: 22}, To: chat.Clock{Hour: 7}}}} {
+			ok(t, dave.SetSilentMode(t.Context(), change))
+		}
+		ok(t, dave.ClearSilentMode(t.Context()))
+		mode, err = dave.SilentMode(t.Context())
+		ok(t, err)
+		same(t, "silent mode of all", chat.SilentMode{Remind: chat.RemindAll}, mode)
 
 		ok(t, dave.SetPushLanguage(t.Context(), "fr"))
 		language, err := dave.PushLanguage(t.Context())

@@ -189,15 +189,17 @@ func (p place) RemoveAdmin(ctx context.Context, user string) error {
 // Forever is a duration without end.
 const Forever time.Duration = -1
 
-// Mute keeps members from sending for a time, or [Forever].
+// Mute keeps members from sending for a time of at least a millisecond, or [Forever]. A time that is over is -3.
 func (p place) Mute(ctx context.Context, d time.Duration, users ...string) error {
 	const op = "mute members"
 	if _, err := joinIDs(op, users); err != nil {
 		return err
 	}
 	ms := int64(-1)
-	if d >= 0 {
-		ms = d.Milliseconds()
+	if d != Forever {
+		if ms = d.Milliseconds(); ms < 1 {
+			return fail(errcode.InvalidParameter, op, "the time is shorter than a millisecond", nil)
+		}
 	}
 	return p.changeEach(ctx, op, http.MethodPost, map[string]any{"usernames": users, "mute_duration": ms}, "mute")
 }
@@ -333,10 +335,13 @@ func (f sharedFileJSON) file() SharedFile {
 	return SharedFile{ID: f.ID, Name: f.Name, Owner: f.Owner, Size: int64(f.Size), Created: f.Created.Time}
 }
 
-// UploadFile shares a file. It returns the codes of [Client.Upload].
+// UploadFile shares a file. It returns the codes of [Client.Upload], and -3 for an empty id.
 func (p place) UploadFile(ctx context.Context, file File) (SharedFile, error) {
 	const op = "share file"
 	if err := p.c.uploadable(op, file); err != nil {
+		return SharedFile{}, err
+	}
+	if err := checkPath(op, []string{p.id}); err != nil {
 		return SharedFile{}, err
 	}
 	var answer struct {
@@ -354,9 +359,13 @@ func (p place) UploadFile(ctx context.Context, file File) (SharedFile, error) {
 	return answer.Data.file(), nil
 }
 
-// DownloadFile writes a shared file to w. It returns the codes of [Client.Download].
+// DownloadFile writes a shared file to w. It returns the codes of [Client.Download], and -3 for an empty id.
 func (p place) DownloadFile(ctx context.Context, fileID string, w io.Writer) error {
-	return asError(p.c.fetch(ctx, "download", p.c.path(p.kind, p.id, "share_files", fileID), "", true, w))
+	const op = "download"
+	if err := checkPath(op, []string{p.id, fileID}); err != nil {
+		return err
+	}
+	return asError(p.c.fetch(ctx, op, p.c.path(p.kind, p.id, "share_files", fileID), "", true, w))
 }
 
 // DeleteFile removes a shared file.

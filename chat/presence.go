@@ -59,7 +59,8 @@ func (p presenceJSON) presence() *Presence {
 //
 // It returns 1100 for a longer one, 700 (wrapping 28) without a session, 505 when the app has no presence, 52 when the
 // server does not accept the token any more, and the codes of a failed request: 17, 500, -1, -2, -4. So do the other
-// methods for presence but for 1100.
+// methods for presence but for 1100; those for other users also return -3 for no or an invalid user id, and
+// SubscribePresence for less than a second.
 func (c *Client) PublishPresence(ctx context.Context, text string) error {
 	const op = "publish presence"
 	if len(text) > presenceLimit {

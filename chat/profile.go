@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"net/url"
@@ -100,7 +101,7 @@ type RTCToken struct {
 
 // RTCToken asks for a token for a channel; with an empty name it is good for all.
 func (c *Client) RTCToken(ctx context.Context, channel string) (RTCToken, error) {
-	query := url.Values{"channelName": {first(channel, "*")}}
+	query := url.Values{"channelName": {cmp.Or(channel, "*")}}
 	var answer struct {
 		AppID   string  `json:"app_id"`
 		Token   string  `json:"rtc_token"`

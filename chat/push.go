@@ -140,9 +140,16 @@ func (c *Client) SetConversationSilentMode(ctx context.Context, of Target, x Sil
 	return c.change(ctx, op, http.MethodPut, in, nil, "users", me, "notification", of.Type.silentKind(), of.ID)
 }
 
+// ClearSilentMode ends the silence of all conversations: that for a time, the daily one, and that by kind of message.
+// Conversations with a silent mode of their own keep it.
+func (c *Client) ClearSilentMode(ctx context.Context) error {
+	return c.change(ctx, "clear silent mode", http.MethodPut, map[string]any{"type": "DEFAULT", "ignoreDuration": 0, "ignoreInterval": ""},
+		nil, "users", me, "notification", "user", me)
+}
+
 // ClearConversationSilentMode makes one conversation as all others are.
 func (c *Client) ClearConversationSilentMode(ctx context.Context, of Target) error {
-	return c.change(ctx, "clear silent mode", http.MethodPut, map[string]string{"type": "DEFAULT"}, nil,
+	return c.change(ctx, "clear silent mode", http.MethodPut, map[string]any{"type": "DEFAULT", "ignoreDuration": 0}, nil,
 		"users", me, "notification", of.Type.silentKind(), of.ID)
 }
 

@@ -114,13 +114,13 @@ func (c *Client) doCall(ctx context.Context, k call) *Error {
 	if token == "" {
 		return fail(errcode.RestNoSession, k.op, "", errcode.InvalidToken)
 	}
+	if err := checkPath(k.op, k.path); err != nil {
+		return err
+	}
 	path := slices.Clone(k.path)
 	for i, segment := range path {
-		switch segment {
-		case me:
+		if segment == me {
 			path[i] = user
-		case "", ".", "..":
-			return fail(errcode.InvalidParameter, k.op, "an id is empty or made of dots", nil)
 		}
 	}
 	u := c.path(path...)
@@ -133,6 +133,17 @@ func (c *Client) doCall(ctx context.Context, k call) *Error {
 	}
 	u.RawQuery = query.Encode()
 	return c.requestAt(ctx, k.op, k.method, u, cmp.Or(k.token, token), k.in, k.out)
+}
+
+// checkPath refuses ids that would make the path another one: -3.
+func checkPath(op string, path []string) *Error {
+	for _, segment := range path {
+		switch segment {
+		case "", ".", "..":
+			return fail(errcode.InvalidParameter, op, "an id is empty or made of dots", nil)
+		}
+	}
+	return nil
 }
 
 // get reads what is at a path.

@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -127,14 +128,7 @@ func restError(op string, resp *http.Response, text []byte) *Error {
 			code = restRules[i].room
 		}
 	}
-	message := http.StatusText(resp.StatusCode)
-	for _, told := range []string{b.Detail, b.Description} {
-		if told != "" {
-			message = told
-			break
-		}
-	}
-	e := fail(code, op, message, nil)
+	e := fail(code, op, cmp.Or(b.Detail, b.Description, http.StatusText(resp.StatusCode)), nil)
 	e.RequestID = resp.Header.Get("X-Request-Id")
 	e.Data = map[string]any{"http_status": resp.StatusCode, "body": string(text)}
 	if after := resp.Header.Get("Retry-After"); after != "" {

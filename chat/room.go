@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"iter"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -281,11 +282,7 @@ func (r Room) changeAttributes(ctx context.Context, op, method string, in map[st
 	if len(reasons) == 0 {
 		return nil
 	}
-	keys := make([]string, 0, len(reasons))
-	for key := range reasons {
-		keys = append(keys, key)
-	}
-	e := attributeError(op, reasons[slices.Min(keys)])
+	e := attributeError(op, reasons[slices.Min(slices.Collect(maps.Keys(reasons)))])
 	e.Data = map[string]any{"attributes": reasons}
 	return e
 }

@@ -27,7 +27,7 @@ func (c *Client) Languages(ctx context.Context) ([]Language, error) {
 // Translate translates a text into languages, by their codes.
 //
 // It returns 700 (wrapping 28) without a session, 1200 for a language that is not known, 1201 for a text that is too long,
-// 1204 when the translation fails, 505 when the server has no translator, 52 when it does not accept the token any more,
+// 1204 when the translation fails, -3 for no text or no language, 505 when the server has no translator, 52 when it does not accept the token any more,
 // and the codes of a failed request: 17, 500, -1, -2, -4.
 func (c *Client) Translate(ctx context.Context, text string, languages ...string) ([]Translation, error) {
 	translations, err := c.translate(ctx, text, languages)

@@ -12,7 +12,7 @@ import (
 
 // mention is a code in a line of a log: as Error writes it, as the web SDK's error object looks when it is printed, as
 // slog and JSON write the field, or the name alone.
-var mention = regexp.MustCompile(`\b(\d{1,4}|-[1-4]) ([A-Z][A-Z0-9_]{5,})\b` +
+var mention = regexp.MustCompile(`(-[1-4]|\b\d{1,4}) ([A-Z][A-Z0-9_]{5,})\b` +
 	`|"?\b(?:code|type|error_code)"?\s*[:=]\s*"?(-?\d{1,4})\b` +
 	`|\b([A-Z][A-Z0-9]*(?:_[A-Z0-9]+){1,6})\b`)
 

@@ -8,6 +8,7 @@ import (
 
 func TestCodesAreFoundInLogs(t *testing.T) {
 	for line, want := range map[string][]Code{
+		RequestTimeout.Error():                                 {RequestTimeout},
 		UserNotFriend.Error():                                  {UserNotFriend},
 		`level=INFO msg=refused code=504 name=RECALL`:          {RecallTimeLimit},
 		`{"level":"INFO","error":{"code":603,"op":"send"}}`:    {PermissionDenied},

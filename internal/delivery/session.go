@@ -397,10 +397,13 @@ func (s *Session) Enter(muc int64) {
 }
 
 func (s *Session) enter(muc int64) (settled bool) {
-	if s.closed || slices.Contains(s.rooms, muc) {
+	if s.closed {
 		return true
 	}
-	s.rooms = append(s.rooms, muc)
+	// It may have been entered by an event, which does not wait; who enters now does.
+	if !slices.Contains(s.rooms, muc) {
+		s.rooms = append(s.rooms, muc)
+	}
 	_, settled = s.hub.enter(muc, s)
 	return settled
 }
@@ -561,6 +564,7 @@ func (s *Session) Close(ctx context.Context) error {
 	s.mu.Lock()
 	s.closed = true
 	rooms := s.rooms
+	s.rooms = nil
 	s.mu.Unlock()
 	s.eachMuc(func(id int64, _ *position) { s.hub.exit(id, s) })
 	for _, id := range rooms {

@@ -372,7 +372,15 @@ func (s *Service) Met(user int64, code errcode.Code) {
 		return
 	}
 	s.log.Info("rehearsal met", "id", r.ID, "user", user, "code", int(code))
-	s.tell(word{User: user, Stop: r.ID, Met: int64(r.Met + 1)})
+	s.mu.Lock()
+	for _, own := range s.byUser[user] {
+		if own.ID == r.ID {
+			own.Met++
+			r.Met = own.Met
+		}
+	}
+	s.mu.Unlock()
+	s.tell(word{User: user, Stop: r.ID, Met: int64(r.Met)})
 }
 
 // Delay returns how long a request of the user is to be held up; 0: not at all.

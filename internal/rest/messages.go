@@ -107,7 +107,8 @@ func (in outgoing) read() (o message.Outgoing, err error) {
 	if o.Content, err = content(in.Type, in.Body); err != nil {
 		return o, err
 	}
-	return o, in.options(&o)
+	err = in.options(&o)
+	return o, err
 }
 
 func (in outgoing) options(o *message.Outgoing) (err error) {

@@ -79,7 +79,8 @@ func (c *Call) usernames() ([]string, error) {
 	var in struct {
 		Usernames []string `json:"usernames"`
 	}
-	return in.Usernames, c.decodeNames(&in, &in.Usernames)
+	err := c.decodeNames(&in, &in.Usernames)
+	return in.Usernames, err
 }
 
 // onUsers is an operation of the service on several users.

@@ -142,6 +142,7 @@ func New(ctx context.Context, c config.Config, k *clock.Clock, log *slog.Logger)
 		return nil, err
 	}
 	s.listening.Store(true)
+	s.reloadAll() // for what was changed in between
 	s.messages = message.New(s.accounts, s.contacts, s.mucs, s.store, s.delivery, k, log)
 	s.messages.Moderation, s.messages.Webhooks = s.moderation, s.webhooks
 	if c.TranslateURL != "" {
@@ -208,12 +209,13 @@ func (s *Server) heard(subject bus.Subject, data []byte) {
 		s.hub.Handle(subject, data)
 		return
 	}
-	// The node may hear others before it is ready itself; it has nothing cached then.
+	// The node may hear others before it is ready itself; it reads everything again when it is.
 	if !s.listening.Load() {
 		return
 	}
 	s.contacts.Heard(data)
 	s.mucs.Heard(data)
+	s.rehearsals.Heard(data)
 	if s.accounts.Heard(data) {
 		s.reload("applications", s.accounts.Reload)
 	}
@@ -240,6 +242,14 @@ func (s *Server) reload(what string, read func(context.Context) error) {
 // reconnected looks in the store for what the bus may have lost.
 func (s *Server) reconnected() {
 	s.work.Go(func() { s.hub.Resync(s.stopped) })
+	if s.listening.Load() {
+		s.reloadAll()
+	}
+}
+
+// reloadAll reads again what is in memory for good; what else is kept there ages.
+func (s *Server) reloadAll() {
+	s.reload("applications", s.accounts.Reload)
 	s.reload("rules", s.moderation.Rules.Reload)
 	s.reload("callbacks", s.webhooks.Hooks.Reload)
 }

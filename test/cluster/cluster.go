@@ -104,7 +104,7 @@ func (c *Cluster) placeFiles() (err error) {
 // StartNode starts a node that does not run.
 func (c *Cluster) StartNode(i int) (err error) {
 	c.Nodes[i], err = node.Start(c.program, []string{"STOA_DATABASE_URL=" + c.database, "STOA_NATS_URL=nats://" + c.ways[i].Address(), "STOA_FILES_URL=" + c.files},
-		"serve", "--app", "stoa#demo", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--log-format", "text")
+		"serve", "--app", "stoa#demo", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--log-format", "text", "--rehearsal")
 	return err
 }
 

@@ -31,6 +31,27 @@ const (
 func TestTwoNodes(t *testing.T) {
 	c := start(t)
 
+	t.Run("a rehearsal that begins on one node is met on the other, once", func(t *testing.T) {
+		alice := c.person(t, "alice").login(t, c.url(1))
+		bob := c.person(t, "bob")
+		c.rest(t, 0, http.MethodPost, "/rehearsals", map[string]any{"code": 221, "user": alice.user})
+		var err error
+		eventually(t, "alice's message is refused", func() bool {
+			_, err = alice.SendText(t.Context(), bob.user, "hi")
+			return err != nil
+		})
+		if !errors.Is(err, errcode.UserNotFriend) {
+			t.Error(err)
+		}
+		eventually(t, "the rehearsal is over on the first node", func() bool {
+			list, _ := c.rest(t, 0, http.MethodGet, "/rehearsals", nil)["data"].([]any)
+			return len(list) == 0
+		})
+		if _, err := alice.SendText(t.Context(), bob.user, "hi again"); err != nil {
+			t.Error(err)
+		}
+	})
+
 	t.Run("messages and receipts cross in both directions", func(t *testing.T) {
 		alice := c.person(t, "alice").login(t, c.url(0), chat.WithDeliveryReceipts())
 		bob := c.person(t, "bob").login(t, c.url(1), chat.WithDeliveryReceipts())
