@@ -6,6 +6,7 @@
 # Parts that mostly wait run beside parts that mostly compute, which yield to them.
 set -uo pipefail
 cd "$(dirname "$0")/.."
+race=$(<scripts/race.flags) # as the Makefile has it
 export CI=true # a test that finds no database fails instead of being skipped
 export npm_config_update_notifier=false
 
@@ -109,7 +110,7 @@ s3() {
 }
 
 go_tests() {
-	nice -n 5 go test -race -count=1 -timeout 10m -json ./...
+	nice -n 5 go test $race -count=1 -timeout 10m -json ./...
 }
 
 fuzz() { # TARGET FILES...
@@ -124,7 +125,7 @@ web_sdks() {
 }
 
 web_sdks_on_two_nodes() {
-	GORACE=$race_options STOA_BIN=$PWD/bin/stoa-race go run -race ./test/cluster/run npm --prefix test/websdk run --silent test:e2e
+	GORACE=$race_options STOA_BIN=$PWD/bin/stoa-race go run $race ./test/cluster/run npm --prefix test/websdk run --silent test:e2e
 }
 
 playground() {
@@ -158,7 +159,7 @@ for target in "${!fuzzed[@]}"; do
 	start "$target" one fuzz "$target" ${fuzzed[$target]}
 done
 part format one formatted
-part vet one go vet -race ./... # with -race everything has been compiled already
+part vet one go vet $race ./... # with these flags everything has been compiled already
 finish "${!fuzzed[@]}"
 
 echo
