@@ -25,6 +25,7 @@ var layers = [][]string{
 	{"internal/rehearse", "internal/ruleset"},
 	{"internal/delivery"},
 	{"internal/store/sqlite", "internal/store/postgres"},
+	{"internal/store/tables"},
 	{"internal/store", "internal/bus", "internal/blob", "internal/picture", "internal/msync", "internal/config", "internal/clock", "internal/token",
 		"internal/translate", "internal/limit", "internal/cache"},
 	{"errcode"},

@@ -46,6 +46,7 @@ type Store interface {
 	Rules
 	Mutes
 	Verdicts
+	Archives
 	// Ping reports whether the store answers.
 	Ping(ctx context.Context) error
 	// Close ends all work after what was accepted is durable.

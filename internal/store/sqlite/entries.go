@@ -60,7 +60,8 @@ func (s *Store) ReadTimeline(ctx context.Context, timeline, after int64, limit, 
 	return append(entries, rest...), err
 }
 
-// entriesAt reads the entries at some positions, in order of the positions, and no more once they hold maxBytes.
+// entriesAt reads the entries of a timeline at some positions, in order, and no more once they hold maxBytes. That is not
+// always the order of the positions: what was imported lies in order of its ids, which several nodes have made.
 func (s *Store) entriesAt(ctx context.Context, positions []int64, maxBytes int) ([]store.Entry, error) {
 	list, err := json.Marshal(positions)
 	if err != nil {
@@ -169,7 +170,7 @@ func (s *Store) ListEntries(ctx context.Context, timeline int64, q store.EntryQu
 			return nil, err
 		}
 		if q.Descending {
-			slices.Reverse(found) // positions rise with the sequence
+			slices.Reverse(found)
 		}
 		for _, e := range found {
 			if !e.Recalled && (q.Reader == 0 || e.Audience.Has(q.Reader) || e.Sender == q.Reader) {

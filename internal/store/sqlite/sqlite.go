@@ -199,7 +199,7 @@ func (r *readStatements) prepare(ctx context.Context, db *sql.DB) error {
 			EXISTS (SELECT 1 FROM invitation WHERE user = ?1 AND peer = ?2)`,
 		&r.entries: "SELECT " + entryColumns + ` FROM entry_index i JOIN entry e ON e.pos = i.pos
 			WHERE i.timeline = ? AND i.seq > ? ORDER BY i.seq LIMIT ?`,
-		&r.byPosition: "SELECT " + entryColumns + " FROM entry e WHERE e.pos IN (SELECT value FROM json_each(?)) ORDER BY e.pos",
+		&r.byPosition: "SELECT " + entryColumns + " FROM entry e WHERE e.pos IN (SELECT value FROM json_each(?)) ORDER BY e.seq",
 		&r.nearest:    "SELECT pos, id FROM entry WHERE pos >= ? ORDER BY pos LIMIT 1",
 		&r.positions: `SELECT s.timeline, t.kind, t.a, t.head, s.until, MAX(COALESCE(c.seq, 0), s.start)
 			FROM subscription s JOIN timeline t ON t.id = s.timeline

@@ -59,6 +59,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"Rules", ruleTests},
 		{"Mutes", muteTests},
 		{"Verdicts", verdictTests},
+		{"Archives", archiveTests},
 		{"Model", modelTests},
 	}
 	for _, group := range groups {
