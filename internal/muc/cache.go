@@ -131,7 +131,7 @@ type cacheShard struct {
 	changes   uint64
 	rows      map[int64]cached[store.Muc]
 	standings map[membership]cached[store.Standing]
-	numbers   map[rowKey]int64 // which id is which number; that never changes
+	numbers   map[rowKey]int64 // which id is which number; an id that a backend uses again has another one
 }
 
 type cached[T any] struct {
@@ -198,29 +198,50 @@ func (s *Service) row(ctx context.Context, app *account.App, id string) (store.M
 	}
 	key := rowKey{app.ID, id}
 	names := s.known.named(key)
-	names.mu.Lock()
-	number := names.numbers[key]
-	names.mu.Unlock()
-	if number == 0 {
-		m, err := s.store.Muc(ctx, app.ID, id)
-		if errors.Is(err, store.ErrNotFound) {
-			return m, notExist(store.MucGroup, id)
-		} else if err != nil {
+	if number, ok := names.number(key); ok {
+		m, err := s.numbered(ctx, number)
+		if !errors.Is(err, store.ErrNotFound) {
 			return m, err
 		}
-		names.mu.Lock()
-		if len(names.numbers) >= cacheSize {
-			clear(names.numbers)
-		}
-		names.numbers[key] = m.ID
-		names.mu.Unlock()
-		number = m.ID
+		names.misname(key, number) // it has been destroyed: the id may be another's by now
 	}
-	m, err := s.numbered(ctx, number)
+	m, err := s.store.Muc(ctx, app.ID, id)
 	if errors.Is(err, store.ErrNotFound) {
+		return m, notExist(store.MucGroup, id)
+	} else if err != nil {
+		return m, err
+	}
+	names.name(key, m.ID)
+	// By number it is cached, so a change that was heard meanwhile is not overlooked.
+	if m, err = s.numbered(ctx, m.ID); errors.Is(err, store.ErrNotFound) {
 		err = notExist(store.MucGroup, id)
 	}
 	return m, err
+}
+
+func (c *cacheShard) number(key rowKey) (number int64, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	number, ok = c.numbers[key]
+	return number, ok
+}
+
+func (c *cacheShard) name(key rowKey, number int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.numbers) >= cacheSize {
+		clear(c.numbers)
+	}
+	c.numbers[key] = number
+}
+
+// misname forgets that an id is a number.
+func (c *cacheShard) misname(key rowKey, number int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.numbers[key] == number {
+		delete(c.numbers, key)
+	}
 }
 
 // numbered finds a group, room or thread by its number: store.ErrNotFound.

@@ -69,6 +69,26 @@ func TestWhoMaySendCostsNoQuery(t *testing.T) {
 	}
 }
 
+func TestAnIDThatIsUsedAgainIsTheNewGroup(t *testing.T) {
+	w := newWorld(t)
+	u := w.users("alice", "bob")
+	other := New(w.accounts, w.store, w.delivery, w.bus, w.clock, w.log)
+	w.Service.bus = hearing{w.bus, other.Heard}
+	for _, title := range []string{"first", "second", "third"} {
+		g := w.group(u[0], Options{ID: "mine", Title: title}, u[1])
+		for _, node := range []*Service{w.Service, other} {
+			target, err := node.MaySend(t.Context(), w.app, u[1].User, "mine")
+			w.must(err)
+			same(t, target.Title, title)
+		}
+		w.must(w.Destroy(t.Context(), u[0], store.MucGroup, g.Name))
+		for _, node := range []*Service{w.Service, other} {
+			_, err := node.MaySend(t.Context(), w.app, u[1].User, "mine")
+			w.refused(err, errcode.GroupNotExist, ErrNotExist)
+		}
+	}
+}
+
 func TestEveryChangeIsSeenAtOnce(t *testing.T) {
 	w := newWorld(t)
 	u := w.users("alice", "bob", "carol")

@@ -121,7 +121,11 @@ func TestAllAreToldOfTheEnd(t *testing.T) {
 	// A node that dies in the middle leaves the rest to the next start.
 	h := w.group(u[0], Options{Title: "h"}, u[1])
 	w.must(w.store.CloseMuc(t.Context(), h.ID))
-	w.must(w.finish(t.Context()))
+	others, err := w.finish(t.Context(), func(int64) bool { return false })
+	w.must(err)
+	same(t, others, map[int64]bool{h.ID: true})
+	_, err = w.finish(t.Context(), func(muc int64) bool { return others[muc] })
+	w.must(err)
 	same(t, w.told(u[1], store.KindMuc)[1:], []string{"DESTROY @ppAdmin"})
 }
 

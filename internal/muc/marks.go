@@ -18,31 +18,41 @@ func (s *Service) Mute(ctx context.Context, actor Actor, kind store.MucKind, id 
 	if lasts == 0 {
 		return nil, refuse(errcode.InvalidParameter, ErrDuration, "the duration is in milliseconds; -1 is for ever")
 	}
-	until := int64(store.Forever)
-	if lasts > 0 {
-		until = s.now() + lasts.Milliseconds()
-	}
+	until := s.muteEnd(lasts)
 	return s.onMembers(ctx, actor, kind, id, Mute, names, func(ctx context.Context, sc scene, users []store.Peer, results []Result) error {
-		var marks []store.Marked
-		for _, user := range users {
-			marks = append(marks, store.Marked{User: user, Until: until, Created: s.now()})
-		}
-		if err := s.mark(ctx, sc.muc, store.MarkMute, marks, sc.muc.MaxUsers+MaxBanned); err != nil {
-			return err
-		}
 		for i := range results {
 			if results[i].Err == nil {
 				results[i].Until = until
 			}
 		}
-		for _, user := range users {
-			e := event{operation: msync.MUCBody_ADD_MUTE, to: []string{user.Name}, ext: muteTimes(user.Name, until)}
-			if err := s.toConcerned(ctx, sc, e, user); err != nil {
-				return err
-			}
-		}
-		return nil
+		return s.mute(ctx, sc, users, until)
 	})
+}
+
+// muteEnd is when a mute ends that lasts so long; negative: for ever.
+func (s *Service) muteEnd(lasts time.Duration) int64 {
+	if lasts < 0 {
+		return store.Forever
+	}
+	return s.now() + lasts.Milliseconds()
+}
+
+// mute marks members as muted and tells of it.
+func (s *Service) mute(ctx context.Context, sc scene, users []store.Peer, until int64) error {
+	var marks []store.Marked
+	for _, user := range users {
+		marks = append(marks, store.Marked{User: user, Until: until, Created: s.now()})
+	}
+	if err := s.mark(ctx, sc.muc, store.MarkMute, marks, sc.muc.MaxUsers+MaxBanned); err != nil {
+		return err
+	}
+	for _, user := range users {
+		e := event{operation: msync.MUCBody_ADD_MUTE, to: []string{user.Name}, ext: muteTimes(user.Name, until)}
+		if err := s.toConcerned(ctx, sc, e, user); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // muteTimes is the ext of ADD_MUTE.
@@ -70,7 +80,12 @@ func (s *Service) toConcerned(ctx context.Context, sc scene, e event, user store
 
 // Unmute ends mutes, and tells as Mute does. It is no error if a member is not muted. The errors are those of Mute.
 func (s *Service) Unmute(ctx context.Context, actor Actor, kind store.MucKind, id string, names []string) ([]Result, error) {
-	return s.lift(ctx, actor, kind, id, Mute, store.MarkMute, names, func(ctx context.Context, sc scene, user store.Peer) error {
+	return s.lift(ctx, actor, kind, id, Mute, names, s.unmute)
+}
+
+// unmute ends mutes and tells of it.
+func (s *Service) unmute(ctx context.Context, sc scene, users []store.Peer) error {
+	return s.drop(ctx, sc, store.MarkMute, users, func(user store.Peer) error {
 		return s.toConcerned(ctx, sc, event{operation: msync.MUCBody_REMOVE_MUTE, to: []string{user.Name}}, user)
 	})
 }
@@ -97,8 +112,10 @@ func (s *Service) Allow(ctx context.Context, actor Actor, kind store.MucKind, id
 // Disallow takes members off the allow list, and tells them. It is no error if one is not there. The errors are those of
 // Mute.
 func (s *Service) Disallow(ctx context.Context, actor Actor, kind store.MucKind, id string, names []string) ([]Result, error) {
-	return s.lift(ctx, actor, kind, id, Allow, store.MarkAllow, names, func(ctx context.Context, sc scene, user store.Peer) error {
-		return s.toMember(ctx, sc, event{operation: msync.MUCBody_REMOVE_USER_WHITE_LIST, to: []string{user.Name}}, user)
+	return s.lift(ctx, actor, kind, id, Allow, names, func(ctx context.Context, sc scene, users []store.Peer) error {
+		return s.drop(ctx, sc, store.MarkAllow, users, func(user store.Peer) error {
+			return s.toMember(ctx, sc, event{operation: msync.MUCBody_REMOVE_USER_WHITE_LIST, to: []string{user.Name}}, user)
+		})
 	})
 }
 
@@ -119,26 +136,34 @@ func (s *Service) onMembers(ctx context.Context, actor Actor, kind store.MucKind
 	return whole(results)
 }
 
-// lift removes marks of users who need be no members any more, and tells those who had them.
-func (s *Service) lift(ctx context.Context, actor Actor, kind store.MucKind, id string, op Operation, mark store.Mark, names []string,
-	tell func(ctx context.Context, sc scene, user store.Peer) error) ([]Result, error) {
+// lift removes marks of users who need be no members any more.
+func (s *Service) lift(ctx context.Context, actor Actor, kind store.MucKind, id string, op Operation, names []string,
+	do func(ctx context.Context, sc scene, users []store.Peer) error) ([]Result, error) {
 	sc, users, results, err := s.touch(ctx, actor, kind, id, op, names, false)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := outlast(ctx)
 	defer cancel()
+	if err := do(ctx, sc, users); err != nil {
+		return nil, err
+	}
+	return whole(results)
+}
+
+// drop removes marks and tells those who had them.
+func (s *Service) drop(ctx context.Context, sc scene, mark store.Mark, users []store.Peer, tell func(user store.Peer) error) error {
 	dropped, err := s.store.DropMarks(ctx, sc.muc.ID, mark, idsOf(users))
 	s.moved(sc.muc, idsOf(users)...)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, user := range dropped {
-		if err := tell(ctx, sc, user); err != nil {
-			return nil, err
+		if err := tell(user); err != nil {
+			return err
 		}
 	}
-	return whole(results)
+	return nil
 }
 
 // Ban keeps users out, members or not: members are removed as by Remove. The errors are those of Mute, but users need be no
@@ -169,8 +194,10 @@ func (s *Service) Ban(ctx context.Context, actor Actor, kind store.MucKind, id s
 // Unban lets users in again, and tells them. It is no error if one is not on the block list. The errors are those of the
 // policy, -3 (ErrNoNames), 50 (ErrTooManyNames) and 204.
 func (s *Service) Unban(ctx context.Context, actor Actor, kind store.MucKind, id string, names []string) ([]Result, error) {
-	return s.lift(ctx, actor, kind, id, Ban, store.MarkBan, names, func(ctx context.Context, sc scene, user store.Peer) error {
-		return s.toUsers(ctx, sc.Actor, sc.muc, event{operation: msync.MUCBody_ALLOW, to: []string{user.Name}}, user)
+	return s.lift(ctx, actor, kind, id, Ban, names, func(ctx context.Context, sc scene, users []store.Peer) error {
+		return s.drop(ctx, sc, store.MarkBan, users, func(user store.Peer) error {
+			return s.toUsers(ctx, sc.Actor, sc.muc, event{operation: msync.MUCBody_ALLOW, to: []string{user.Name}}, user)
+		})
 	})
 }
 

@@ -132,7 +132,7 @@ func (s *Service) absent(ctx context.Context, actor Actor, m store.Muc, left sto
 }
 
 func (s *Service) comeOrGone(ctx context.Context, actor Actor, m store.Muc, e event, users []store.Peer) error {
-	if m.Kind == store.MucThread { // there are no such events
+	if m.Kind == store.MucThread || actor.Quiet { // of threads there are no such events
 		return nil
 	}
 	if m.Kind == store.MucRoom {
@@ -618,18 +618,30 @@ func (s *Service) SetMemberAttributes(ctx context.Context, actor Actor, id, name
 	if err != nil {
 		return nil, err
 	}
-	for key, value := range set {
-		if key == "" || len(key) > maxMemberKey || !isText(key) || !isText(value) {
-			return nil, refuse(errcode.GroupMemberAttributesFailed, ErrAttribute, "a key has 1 to %d bytes of text", maxMemberKey)
-		}
-		if len(value) > maxMemberValue {
-			return nil, refuse(errcode.MaxLimit, ErrAttributeSize, "exceeds chatgroup user metadata single value limit: %d bytes", maxMemberValue)
-		}
+	if err := checkAttributes(set); err != nil {
+		return nil, err
 	}
 	user, err := s.accounts.User(ctx, actor.App, name)
 	if err != nil {
 		return nil, err
 	}
+	return s.setMemberAttributes(ctx, sc, user, set)
+}
+
+// checkAttributes refuses illegal keys and values.
+func checkAttributes(set map[string]string) error {
+	for key, value := range set {
+		if key == "" || len(key) > maxMemberKey || !isText(key) || !isText(value) {
+			return refuse(errcode.GroupMemberAttributesFailed, ErrAttribute, "a key has 1 to %d bytes of text", maxMemberKey)
+		}
+		if len(value) > maxMemberValue {
+			return refuse(errcode.MaxLimit, ErrAttributeSize, "exceeds chatgroup user metadata single value limit: %d bytes", maxMemberValue)
+		}
+	}
+	return nil
+}
+
+func (s *Service) setMemberAttributes(ctx context.Context, sc scene, user store.User, set map[string]string) (map[string]string, error) {
 	ctx, cancel := outlast(ctx)
 	defer cancel()
 	all, err := s.store.SetMemberAttributes(ctx, sc.muc.ID, user.ID, set, maxMemberBytes)
@@ -641,8 +653,64 @@ func (s *Service) SetMemberAttributes(ctx context.Context, actor Actor, id, name
 	case err != nil || len(set) == 0:
 		return all, err
 	}
-	return all, s.toAll(ctx, actor, sc.muc, event{operation: msync.MUCBody_GROUP_MEMBER_METADATA_UPDATE,
+	return all, s.toAll(ctx, sc.Actor, sc.muc, event{operation: msync.MUCBody_GROUP_MEMBER_METADATA_UPDATE,
 		detail: map[string]any{"username": user.Name, "properties": set}})
+}
+
+// Attributed is a member with attributes.
+type Attributed struct {
+	User       string
+	Attributes map[string]string // to set; afterwards all that the member has
+	Err        error             // nil: done
+}
+
+// SetMembersAttributes is SetMemberAttributes for several members, each with attributes of their own, as a backend sets them.
+// It changes nobody's if one is no member or a key or value is illegal; what single ones may fail with then is 50
+// (ErrAttributeSize). The errors are those of SetMemberAttributes, -3 (ErrNoNames) and 50 (ErrTooManyNames: more than
+// MaxAttributed).
+func (s *Service) SetMembersAttributes(ctx context.Context, actor Actor, id string, changes []Attributed) ([]Attributed, error) {
+	if !s.settings(actor.App).GroupMemberAttributes {
+		return nil, attributesOff()
+	}
+	sc, err := s.permit(ctx, actor, store.MucGroup, id, SetAttributes)
+	if err != nil {
+		return nil, err
+	}
+	if len(changes) > MaxAttributed {
+		return nil, refuse(errcode.MaxLimit, ErrTooManyNames, "exceeds chatgroup metadata batch put users limit")
+	}
+	var names []string
+	for _, change := range changes {
+		if err := checkAttributes(change.Attributes); err != nil {
+			return nil, err
+		}
+		names = append(names, change.User)
+	}
+	people, err := s.persons(ctx, actor.App, names, MaxAttributed)
+	if err != nil {
+		return nil, err
+	}
+	members, err := s.roles(ctx, sc.muc, people)
+	if err != nil {
+		return nil, err
+	}
+	users := map[string]store.User{}
+	for _, p := range people {
+		if _, in := members[p.user.ID]; p.err != nil || !in {
+			return nil, refuse(errcode.GroupNotJoined, ErrNotMember, "Some users are not in the group: %s", p.user.Name)
+		}
+		users[p.user.Name] = p.user
+	}
+	var results []Attributed
+	for _, change := range changes { // a member may be named twice
+		user := users[account.Fold(change.User)]
+		all, err := s.setMemberAttributes(ctx, sc, user, change.Attributes)
+		if _, refused := errcode.CodeOf(err); err != nil && !refused {
+			return nil, err
+		}
+		results = append(results, Attributed{User: user.Name, Attributes: all, Err: err})
+	}
+	return results, nil
 }
 
 func attributesOff() error {

@@ -50,6 +50,11 @@ const (
 	MaxAttributeKeys  = 10  // in one call
 	maxAttributeKey   = 128 // bytes
 	maxAttributeValue = 4096
+
+	MaxTags = 10 // of a member of a room
+	MaxTag  = 32
+
+	MaxAttributed = 20 // members whose attributes are set in one call
 )
 
 const (
@@ -95,6 +100,10 @@ var (
 	ErrTooManyKeys   = errors.New("too many attributes")                // 50
 	ErrKeyOfOther    = errors.New("the attribute is somebody else's")   // 52
 	ErrNoKey         = errors.New("there is no such attribute")         // 17
+	ErrTag           = errors.New("illegal tag")                        // -3
+	ErrNoTag         = errors.New("nobody has the tag")                 // -3
+	ErrTagLength     = errors.New("tag too long")                       // 50
+	ErrTooManyTags   = errors.New("too many tags")                      // 50
 )
 
 // Store is what the service keeps in the store: messages are read for threads.
@@ -138,6 +147,7 @@ type Actor struct {
 	User     store.User // zero: a backend
 	Device   int64      // the device on which the user does it, which is not told again; 0: none
 	Resource string     // the device's name; events carry it so that the user's devices know their own doings
+	Quiet    bool       // the other members are not told who has come or gone
 }
 
 // Backend returns the actor for calls with the app's token.

@@ -1,6 +1,7 @@
 package muc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"regexp"
@@ -120,7 +121,14 @@ func (s *Service) WentOffline(ctx context.Context, user store.User) error {
 	if rooms, err := s.store.CountJoined(ctx, user.ID, store.MucRoom); err != nil || rooms == 0 {
 		return err
 	}
-	return s.store.SetAway(ctx, user.ID, s.now())
+	if err := s.store.SetAway(ctx, user.ID, s.now()); err != nil {
+		return err
+	}
+	// Who has come back meanwhile, perhaps to another node, may have said so just before.
+	if sessions, err = s.accounts.Sessions(ctx, user); err != nil || len(sessions) == 0 {
+		return err
+	}
+	return s.store.SetAway(ctx, user.ID, 0)
 }
 
 const (
@@ -141,6 +149,7 @@ func (s *Service) Sweep(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		slices.SortFunc(stays, func(a, b store.Stay) int { return cmp.Compare(a.Muc, b.Muc) })
 		for len(stays) > 0 {
 			room := stays[0].Muc
 			n := slices.IndexFunc(stays, func(stay store.Stay) bool { return stay.Muc != room })

@@ -13,6 +13,9 @@ import (
 const (
 	gatherTime = 250 * time.Millisecond // who comes to a room within it, after the first, is told of together
 	sweepEvery = 4                      // times gatherTime
+	// finishEvery is how often one looks for what nodes that have died have left. It is longer than a change may take: what
+	// is found twice is nobody's any more.
+	finishEvery = 2 * writeTime
 )
 
 // Run does what has to be done from time to time, until the context ends: it tells rooms who has come and gone, removes from
@@ -25,7 +28,10 @@ func (s *Service) Run(ctx context.Context) {
 			s.log.Warn(what, "error", err)
 		}
 	}
-	warn("finish destroyed groups", s.finish(ctx))
+	_, err := s.finish(ctx, func(int64) bool { return true })
+	warn("finish destroyed groups", err)
+	var closed map[int64]bool
+	looked := time.Now()
 	for n := 1; ; n++ {
 		select {
 		case <-ctx.Done():
@@ -37,27 +43,34 @@ func (s *Service) Run(ctx context.Context) {
 		if n%sweepEvery == 0 {
 			warn("look for members who are away", s.Sweep(ctx))
 		}
+		if time.Since(looked) >= finishEvery {
+			looked = time.Now()
+			closed, err = s.finish(ctx, func(muc int64) bool { return closed[muc] })
+			warn("finish destroyed groups", err)
+		}
 	}
 }
 
-// finish removes what is left of groups and rooms that were being destroyed.
-func (s *Service) finish(ctx context.Context) error {
-	const page = 100
-	for {
-		closed, err := s.store.ClosedMucs(ctx, page)
-		if err != nil || len(closed) == 0 {
-			return err
+// finish removes what is left of groups and rooms that were being destroyed, of those that are abandoned, and returns the
+// others.
+func (s *Service) finish(ctx context.Context, abandoned func(muc int64) bool) (others map[int64]bool, err error) {
+	const most = 1000
+	closed, err := s.store.ClosedMucs(ctx, most)
+	others = map[int64]bool{}
+	for _, m := range closed {
+		if !abandoned(m.ID) {
+			others[m.ID] = true
+			continue
 		}
-		for _, m := range closed {
-			app, ok := s.accounts.AppByID(m.App)
-			if !ok {
-				return fmt.Errorf("group %d belongs to no application", m.ID)
-			}
-			if err := s.dissolve(ctx, Backend(app), m); err != nil {
-				return err
-			}
+		app, ok := s.accounts.AppByID(m.App)
+		if !ok {
+			return others, fmt.Errorf("group %d belongs to no application", m.ID)
+		}
+		if err := s.dissolve(ctx, Backend(app), m); err != nil {
+			return others, err
 		}
 	}
+	return others, err
 }
 
 // Forget takes a user out of everything, before the user is deleted: what the user owns goes to the oldest admin, else to

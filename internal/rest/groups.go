@@ -2,6 +2,7 @@ package rest
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"slices"
 	"strconv"
@@ -33,6 +34,7 @@ func (a *API) groupRoutes() []Route {
 
 		{http.MethodPut, "/metadata/chatgroup/{place}/user/{member}", AnyToken, a.of(a.setMemberAttributes)},
 		{http.MethodPut, "/sdk/metadata/chatgroup/{place}/user/{member}", AnyToken, a.of(a.setMemberAttributes)},
+		{http.MethodPut, "/metadata/chatgroup/{place}/users/batch", AppToken, a.of(a.setMembersAttributes)},
 		{http.MethodGet, "/metadata/chatgroup/{place}/user/{member}", AnyToken, a.of(a.memberAttributes)},
 		{http.MethodPost, "/metadata/chatgroup/{place}/get", AnyToken, a.of(a.membersAttributes)},
 		{http.MethodPost, "/sdk/metadata/chatgroup/{place}/get", AnyToken, a.of(a.membersAttributes)},
@@ -220,6 +222,41 @@ func (a *API) setMemberAttributes(ctx context.Context, c *Call, who muc.Actor, i
 	}
 	_, err := a.mucs.SetMemberAttributes(ctx, who, id, c.Value("member"), in.MetaData)
 	return Answer{Data: in.MetaData}, err
+}
+
+// attributedRow is a member with attributes.
+type attributedRow struct {
+	User     string            `json:"username"`
+	MetaData map[string]string `json:"metadata,omitempty"`
+	Reason   string            `json:"reason,omitempty"`
+}
+
+func (a *API) setMembersAttributes(ctx context.Context, c *Call, who muc.Actor, id string) (Answer, error) {
+	data, err := c.Body()
+	if err != nil {
+		return Answer{}, err
+	}
+	var in []attributedRow
+	if err := json.Unmarshal(data, &in); err != nil {
+		return Answer{}, refuseBody
+	}
+	var changes []muc.Attributed
+	for _, row := range in {
+		if row.MetaData == nil {
+			return Answer{}, refuseBody
+		}
+		changes = append(changes, muc.Attributed{User: row.User, Attributes: row.MetaData})
+	}
+	results, err := a.mucs.SetMembersAttributes(ctx, who, id, changes)
+	done, failed := []attributedRow{}, []attributedRow{}
+	for _, r := range results {
+		if r.Err != nil {
+			failed = append(failed, attributedRow{User: r.User, Reason: reason(r.Err)})
+		} else {
+			done = append(done, attributedRow{User: r.User, MetaData: r.Attributes})
+		}
+	}
+	return Answer{Data: map[string]any{"updateMetadataSucceeded": done, "updateMetadataFailed": failed}}, err
 }
 
 func (a *API) memberAttributes(ctx context.Context, c *Call, who muc.Actor, id string) (Answer, error) {

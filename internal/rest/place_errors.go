@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/stoa-chat/stoa/errcode"
+	"github.com/stoa-chat/stoa/internal/muc"
 )
 
 var sayFull = forbidden("forbidden_op", "group member list is full!")
@@ -45,6 +46,8 @@ func sayPlace(c *Call, err error) error {
 	inGroups := strings.Contains(c.route.Pattern, "chatgroups")
 	say, known := elsewhere[e.Code]
 	switch {
+	case errors.Is(err, muc.ErrNoTag):
+		say = refusal{status: http.StatusNotFound, slug: "resource_not_found"}
 	case e.Code == errcode.GroupNotJoined && inGroups:
 		say = forbidden("forbidden_op", "users are not members of this group! "+e.Message)
 	case e.Code == errcode.GroupNotExist && !inGroups:

@@ -64,7 +64,9 @@ func (a *API) of(handle placeHandler) Handler {
 // doer is who makes the call: a user, on the device that the query names, or the app's backend.
 func (a *API) doer(ctx context.Context, c *Call) (muc.Actor, error) {
 	if c.Who.App {
-		return muc.Backend(c.App), nil
+		who := muc.Backend(c.App)
+		who.Quiet = c.Query("need_notify") == "false"
+		return who, nil
 	}
 	return a.mucs.Actor(ctx, c.App, c.Who.User, c.Query("resource"))
 }
@@ -95,6 +97,7 @@ func (p places) common() []Route {
 		{http.MethodPost, one + "/users/{member}", p.adds, p.of(p.addMember)},
 		{http.MethodDelete, one + "/users/{members}", AnyToken, p.of(p.named("remove_member", p.id, p.mucs.Remove))},
 		{http.MethodGet, one + "/user/{user}/is_joined", AppOrSelf, p.of(p.isJoined)},
+		{http.MethodPost, one + "/user/{user}/is_joined", AppOrSelf, p.of(p.isJoined)},
 		{http.MethodDelete, one + "/quit", UserToken, p.of(p.leave)},
 		{http.MethodGet, one + "/admin", AnyToken, p.of(p.admins)},
 		{http.MethodPost, one + "/admin", AnyToken, p.of(p.appoint)},

@@ -397,6 +397,9 @@ func (w *world) ground(r Route, n string) (path, body string) {
 	case r.String() == "POST /chatgroups/{place}/users/{member}", r.String() == "POST /chatrooms/{place}/users/{member}":
 		member = "dave"
 	}
+	if strings.HasSuffix(r.Pattern, "/tag/mute") {
+		w.play([]step{{"PUT", "/acme/demo/chatrooms/" + own + "/users/bob/tag", "app", `{"tags":["t"]}`, 200, "", ""}})
+	}
 	thread, message := "", ""
 	if strings.Contains(r.Pattern, "thread") {
 		message = w.says("alice", own, "a message")
@@ -427,6 +430,10 @@ func (w *world) ground(r Route, n string) (path, body string) {
 		"DELETE /thread/{place}/users":           `{"usernames":["bob"]}`,
 		"DELETE /threads/{place}/users":          `{"usernames":["bob"]}`,
 		"POST /thread/{place}/users":             `{"usernames":["bob"]}`,
+
+		"PUT /chatrooms/{place}/users/{member}/tag":   `{"tags":["t"]}`,
+		"PUT /chatrooms/{place}/tag/mute":             `{"tag":"t","mute_duration":1}`,
+		"PUT /metadata/chatgroup/{place}/users/batch": `[{"username":"bob","metadata":{"k":"v"}}]`,
 	}
 	body, known := bodies[r.String()]
 	for suffix, text := range map[string]string{
@@ -476,6 +483,11 @@ func placeTable() []string {
 		"POST /chatgroups/{place}/invite AnyToken",
 		"POST /chatgroups/{place}/invite_verify AnyToken",
 		"POST /chatgroups/{place}/shield UserToken",
+		"POST /chatrooms/{place}/apply UserToken",
+		"PUT /chatrooms/{place}/users/{member}/tag AppToken",
+		"GET /chatrooms/{place}/users/{member}/tag AppToken",
+		"PUT /chatrooms/{place}/tag/mute AppToken",
+		"PUT /metadata/chatgroup/{place}/users/batch AppToken",
 		"POST /chatgroups/{place}/users AppToken",
 		"POST /chatgroups/{place}/users/{member} AppToken",
 		"POST /chatrooms/super_admin AppToken",
@@ -514,6 +526,7 @@ func placeTable() []string {
 		"GET …/{place}/share_files AnyToken",
 		"GET …/{place}/share_files/{file} AnyToken",
 		"GET …/{place}/user/{user}/is_joined AppOrSelf",
+		"POST …/{place}/user/{user}/is_joined AppOrSelf",
 		"GET …/{place}/users AnyToken",
 		"GET …/{place}/white/users AnyToken",
 		"GET …/{place}/white/users/{member} AnyToken",

@@ -2,8 +2,11 @@ package rest
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"slices"
+	"strconv"
+	"time"
 
 	"github.com/stoa-chat/stoa/errcode"
 	"github.com/stoa-chat/stoa/internal/account"
@@ -19,6 +22,11 @@ func (a *API) roomRoutes() []Route {
 		{http.MethodGet, "/chatrooms/super_admin", AppToken, a.superAdmins},
 		{http.MethodPost, "/chatrooms/super_admin", AppToken, a.addSuperAdmin},
 		{http.MethodDelete, "/chatrooms/super_admin/{member}", AppToken, a.removeSuperAdmin},
+
+		{http.MethodPost, "/chatrooms/{place}/apply", UserToken, a.of(a.applyToRoom)},
+		{http.MethodPut, "/chatrooms/{place}/users/{member}/tag", AppToken, a.of(a.setRoomTags)},
+		{http.MethodGet, "/chatrooms/{place}/users/{member}/tag", AppToken, a.of(a.roomTags)},
+		{http.MethodPut, "/chatrooms/{place}/tag/mute", AppToken, a.of(a.muteRoomTag)},
 
 		{http.MethodPost, "/metadata/chatroom/{place}", AnyToken, a.of(a.roomAttributes)},
 		{http.MethodPut, "/metadata/chatroom/{place}/user/{user}", AppOrSelf, a.of(a.setRoomAttributes(false))},
@@ -100,6 +108,57 @@ func (a *API) removeSuperAdmin(ctx context.Context, c *Call) (Answer, error) {
 	name := c.Value("member")
 	err := a.mucs.RemoveSuperAdmin(ctx, c.App, name)
 	return Answer{Data: map[string]string{"newSuperAdmin": account.Fold(name), "resource": ""}}, err
+}
+
+// applyToRoom joins, as clients do that are older than the room's join over the socket.
+func (a *API) applyToRoom(ctx context.Context, c *Call, who muc.Actor, id string) (Answer, error) {
+	_, _, err := a.mucs.JoinRoom(ctx, who, id, muc.JoinOptions{})
+	return Answer{Data: verified("apply", id, who.User.Name)}, err
+}
+
+func (a *API) setRoomTags(ctx context.Context, c *Call, _ muc.Actor, id string) (Answer, error) {
+	data, err := c.Body()
+	if err != nil {
+		return Answer{}, err
+	}
+	object, err := objectOf(data)
+	if err != nil {
+		return Answer{}, err
+	}
+	var tags []string
+	if err := json.Unmarshal(object["tags"], &tags); err != nil || tags == nil {
+		return Answer{}, badRequest("invalid_parameter", "tags should be type of List").because(err)
+	}
+	return Answer{Data: map[string]bool{"result": true}}, a.mucs.SetRoomTags(ctx, c.App, id, c.Value("member"), tags)
+}
+
+// roomTags tells of each tag until when those who had it have been muted: 0 not at all, -1 for ever.
+func (a *API) roomTags(ctx context.Context, c *Call, _ muc.Actor, id string) (Answer, error) {
+	tags, err := a.mucs.RoomTags(ctx, c.App, id, c.Value("member"))
+	until := map[string]string{}
+	for _, tag := range tags {
+		if tag.Until == store.Forever {
+			tag.Until = -1
+		}
+		until[tag.Tag] = strconv.FormatInt(tag.Until, 10)
+	}
+	return Answer{Data: until}, err
+}
+
+// muteRoomTag reads seconds, where mutes of single members are milliseconds.
+func (a *API) muteRoomTag(ctx context.Context, c *Call, _ muc.Actor, id string) (Answer, error) {
+	var in struct {
+		Tag      string `json:"tag"`
+		Duration *int64 `json:"mute_duration"`
+	}
+	if err := c.Decode(&in); err != nil {
+		return Answer{}, err
+	}
+	if in.Duration == nil {
+		return Answer{}, refuseBody
+	}
+	lasts := time.Duration(max(min(*in.Duration, maxMute/1000), -1)) * time.Second
+	return Answer{Data: map[string]bool{"result": true}}, a.mucs.MuteTag(ctx, c.App, id, in.Tag, lasts)
 }
 
 func (a *API) roomAttributes(ctx context.Context, c *Call, who muc.Actor, id string) (Answer, error) {

@@ -203,6 +203,12 @@ type Attribute struct {
 	Auto       bool  // goes when that user leaves
 }
 
+// RoomTag is a tag of a member of a chatroom.
+type RoomTag struct {
+	Tag   string
+	Until int64 // who had the tag then has been muted until this time; 0: not
+}
+
 // AttributeChange says who changes the attributes of a chatroom, and how.
 type AttributeChange struct {
 	Muc      int64
@@ -330,13 +336,22 @@ type Mucs interface {
 	// CountJoined returns how many of a kind a user has joined.
 	CountJoined(ctx context.Context, user int64, kind MucKind) (int, error)
 
-	// PutMarks marks users, each named once, or changes their marks. ErrNotFound if the group is gone. ErrFull if more than limit would
-	// have the mark. Who is gone is left out.
+	// PutMarks marks users, each named once, or changes their marks. Mutes that had ended when the first of them was marked
+	// are removed. ErrNotFound if the group is gone. ErrFull if more than limit would have the mark. Who is gone is left out.
 	PutMarks(ctx context.Context, muc int64, mark Mark, users []Marked, limit int) error
 	// DropMarks removes marks and returns whose.
 	DropMarks(ctx context.Context, muc int64, mark Mark, users []int64) ([]Peer, error)
 	// ListMarks returns up to limit marks, oldest first, whose row is above after. Mutes that end before now are left out.
 	ListMarks(ctx context.Context, muc int64, mark Mark, now, after int64, limit int) ([]Marked, error)
+
+	// SetRoomTags replaces the tags of a member of a chatroom; those that stay keep their mutes. They go when the member
+	// leaves. ErrNotFound if the room is gone or the user is no member.
+	SetRoomTags(ctx context.Context, muc, user int64, tags []string) error
+	// RoomTags returns the tags of a member of a chatroom, in their order. ErrNotFound if the user is no member.
+	RoomTags(ctx context.Context, muc, user int64) ([]RoomTag, error)
+	// MuteRoomTag notes until when those who have a tag are muted, and returns them without the owner. It mutes nobody:
+	// that is PutMarks. ErrNotFound if nobody in the room has the tag.
+	MuteRoomTag(ctx context.Context, muc int64, tag string, until int64) ([]Peer, error)
 
 	// RoomAttributes returns attributes of a chatroom, by key; without keys all of them.
 	RoomAttributes(ctx context.Context, muc int64, keys []string) ([]Attribute, error)
@@ -363,6 +378,6 @@ type Mucs interface {
 	// returns the last row, or 0 at the end.
 	CheckAway(ctx context.Context, after, since, now int64, limit int) (int64, error)
 	// AwayMembers returns up to limit memberships of chatrooms of an app whose user has been away since before then and
-	// is a plain member without MarkAllow.
+	// is a plain member without MarkAllow, the longest away first.
 	AwayMembers(ctx context.Context, app, before int64, limit int) ([]Stay, error)
 }

@@ -42,8 +42,8 @@ func storeOrWrap(what string, err error) error {
 	return wrap(what, err)
 }
 
-func exists(ctx context.Context, tx pgx.Tx, query string, args ...any) (ok bool, err error) {
-	err = tx.QueryRow(ctx, query, args...).Scan(&ok)
+func exists(ctx context.Context, q querier, query string, args ...any) (ok bool, err error) {
+	err = q.QueryRow(ctx, query, args...).Scan(&ok)
 	return ok, err
 }
 

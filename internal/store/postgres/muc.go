@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 
@@ -50,11 +51,6 @@ func idsOf(users []store.Peer) []int64 {
 // CreateMuc implements store.Mucs.
 func (s *Store) CreateMuc(ctx context.Context, m store.Muc, perApp, perUser int) (_ store.Muc, change store.MemberChange, err error) {
 	err = s.relate(ctx, "create group", func(tx pgx.Tx) error {
-		if full, err := exists(ctx, tx, "SELECT count(*) >= $3 FROM (SELECT FROM muc WHERE app = $1 AND kind = $2 AND NOT closed LIMIT $3) x", m.App, int16(m.Kind), perApp); err != nil {
-			return err
-		} else if full {
-			return store.ErrFull
-		}
 		if full, err := exists(ctx, tx, "SELECT count(*) >= $3 FROM (SELECT FROM muc_member WHERE user_id = $1 AND kind = $2 LIMIT $3) x", m.Owner.ID, int16(m.Kind), perUser); err != nil {
 			return err
 		} else if full {
@@ -83,9 +79,25 @@ func (s *Store) CreateMuc(ctx context.Context, m store.Muc, perApp, perUser int)
 			return err
 		}
 		change = store.MemberChange{Users: []store.Peer{m.Owner}, Members: 1}
-		return follow(ctx, tx, &change, m.App, m.ID, m.Kind)
+		if err := follow(ctx, tx, &change, m.App, m.ID, m.Kind); err != nil {
+			return err
+		}
+		return countMuc(ctx, tx, m.App, m.Kind, 1, perApp)
 	}, m.Owner.ID)
 	return m, change, err
+}
+
+// countMuc counts what an app has of a kind. ErrFull if it is more than limit. It comes last in a transaction: all that make
+// one wait here for each other.
+func countMuc(ctx context.Context, tx pgx.Tx, app int64, kind store.MucKind, more, limit int) error {
+	var n int
+	err := tx.QueryRow(ctx, `
+		INSERT INTO muc_count (app, kind, count) VALUES ($1, $2, $3)
+		ON CONFLICT (app, kind) DO UPDATE SET count = muc_count.count + excluded.count RETURNING count`, app, int16(kind), more).Scan(&n)
+	if err == nil && n > limit {
+		return store.ErrFull
+	}
+	return err
 }
 
 // follow has those who have joined read the timeline.
@@ -177,8 +189,15 @@ func (s *Store) UpdateMuc(ctx context.Context, id, now int64, c store.MucChange)
 
 // CloseMuc implements store.Mucs.
 func (s *Store) CloseMuc(ctx context.Context, id int64) error {
-	tag, err := s.pool.Exec(ctx, "UPDATE muc SET closed = true WHERE id = $1 AND NOT closed", id)
-	return wrap("close group", affected(tag, err, store.ErrNotFound))
+	return wrap("close group", s.tx(ctx, func(tx pgx.Tx) error {
+		var app int64
+		var kind store.MucKind
+		err := tx.QueryRow(ctx, "UPDATE muc SET closed = true WHERE id = $1 AND NOT closed RETURNING app, kind", id).Scan(&app, &kind)
+		if err != nil {
+			return err
+		}
+		return countMuc(ctx, tx, app, kind, -1, math.MaxInt)
+	}))
 }
 
 // ClosedMucs implements store.Mucs.
@@ -222,7 +241,8 @@ func (s *Store) DropMembers(ctx context.Context, muc int64, limit int) (change s
 		if len(change.Users) > 0 {
 			return unfollow(ctx, tx, &change, app, muc, kind)
 		}
-		for _, statement := range []string{"DELETE FROM muc_mark WHERE muc = $1", "DELETE FROM room_attribute WHERE muc = $1", "DELETE FROM muc WHERE id = $1"} {
+		for _, statement := range []string{"DELETE FROM muc_mark WHERE muc = $1", "DELETE FROM room_attribute WHERE muc = $1",
+			"DELETE FROM room_tag WHERE muc = $1", "DELETE FROM muc WHERE id = $1"} {
 			if _, err := tx.Exec(ctx, statement, muc); err != nil {
 				return err
 			}
@@ -354,6 +374,7 @@ func (s *Store) RemoveMembers(ctx context.Context, muc int64, users []int64) (ch
 		batch := &pgx.Batch{}
 		batch.Queue("UPDATE muc SET members = $2 WHERE id = $1", muc, change.Members)
 		batch.Queue("DELETE FROM muc_mark WHERE muc = $1 AND user_id = ANY ($2) AND mark = $3", muc, ids, int16(store.MarkAllow))
+		batch.Queue("DELETE FROM room_tag WHERE muc = $1 AND user_id = ANY ($2)", muc, ids)
 		batch.Queue("DELETE FROM room_attribute WHERE muc = $1 AND auto AND user_id = ANY ($2) RETURNING key", muc, ids).Query(func(rows pgx.Rows) (err error) {
 			change.Keys, err = pgx.CollectRows(rows, pgx.RowTo[string])
 			return err
@@ -528,6 +549,12 @@ func (s *Store) PutMarks(ctx context.Context, muc int64, mark store.Mark, users 
 		if _, err := hold(ctx, tx, muc); err != nil {
 			return err
 		}
+		if len(users) > 0 {
+			_, err := tx.Exec(ctx, "DELETE FROM muc_mark WHERE muc = $1 AND mark = $2 AND until > 0 AND until <= $3", muc, int16(mark), users[0].Created)
+			if err != nil {
+				return err
+			}
+		}
 		_, err := tx.Exec(ctx, `
 			INSERT INTO muc_mark (muc, mark, user_id, name, until, by_user, by_name, reason, created)
 			SELECT $1, $2, u.id, u.name, j.until, j.by_user, j.by_name, j.reason, j.created
@@ -564,6 +591,65 @@ func (s *Store) ListMarks(ctx context.Context, muc int64, mark store.Mark, now, 
 		return m, err
 	})
 	return list, wrap("list marked users", err)
+}
+
+// SetRoomTags implements store.Mucs.
+func (s *Store) SetRoomTags(ctx context.Context, muc, user int64, tags []string) error {
+	if tags == nil {
+		tags = []string{}
+	}
+	return wrap("set tags", s.tx(ctx, func(tx pgx.Tx) error {
+		if _, err := hold(ctx, tx, muc); err != nil {
+			return err
+		}
+		if err := mustBeIn(ctx, tx, muc, user); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, "DELETE FROM room_tag WHERE muc = $1 AND user_id = $2 AND tag <> ALL ($3)", muc, user, tags); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, "INSERT INTO room_tag (muc, tag, user_id, until) SELECT $1, t, $2, 0 FROM unnest($3::text[]) t ON CONFLICT DO NOTHING", muc, user, tags)
+		return err
+	}))
+}
+
+// mustBeIn is ErrNotFound for who is no member.
+func mustBeIn(ctx context.Context, q querier, muc, user int64) error {
+	if ok, err := exists(ctx, q, "SELECT EXISTS (SELECT FROM muc_member WHERE muc = $1 AND user_id = $2)", muc, user); err != nil {
+		return err
+	} else if !ok {
+		return store.ErrNotFound
+	}
+	return nil
+}
+
+// RoomTags implements store.Mucs.
+func (s *Store) RoomTags(ctx context.Context, muc, user int64) ([]store.RoomTag, error) {
+	if err := mustBeIn(ctx, s.pool, muc, user); err != nil {
+		return nil, wrap("read tags", err)
+	}
+	rows, err := s.pool.Query(ctx, "SELECT tag, until FROM room_tag WHERE muc = $1 AND user_id = $2 ORDER BY tag", muc, user)
+	list, err := all(rows, err, pgx.RowToStructByPos[store.RoomTag])
+	return list, wrap("read tags", err)
+}
+
+// MuteRoomTag implements store.Mucs.
+func (s *Store) MuteRoomTag(ctx context.Context, muc int64, tag string, until int64) (users []store.Peer, err error) {
+	err = s.tx(ctx, func(tx pgx.Tx) error {
+		if _, err := hold(ctx, tx, muc); err != nil {
+			return err
+		}
+		done, err := tx.Exec(ctx, "UPDATE room_tag SET until = $3 WHERE muc = $1 AND tag = $2", muc, tag, until)
+		if err := affected(done, err, store.ErrNotFound); err != nil {
+			return err
+		}
+		rows, err := tx.Query(ctx, `
+			SELECT m.user_id, m.name FROM room_tag t JOIN muc_member m ON m.muc = t.muc AND m.user_id = t.user_id
+			WHERE t.muc = $1 AND t.tag = $2 AND m.role < $3 ORDER BY m.id`, muc, tag, int16(store.RoleOwner))
+		users, err = all(rows, err, scanPeer)
+		return err
+	})
+	return users, wrap("mute tag", err)
 }
 
 // RoomAttributes implements store.Mucs.
@@ -685,7 +771,7 @@ func (s *Store) AwayMembers(ctx context.Context, app, before int64, limit int) (
 		SELECT a.id, a.muc, a.user_id, a.name FROM muc_member a
 		WHERE a.app = $1 AND a.away > 0 AND a.away <= $2 AND a.kind = $3 AND a.role = $4
 			AND NOT EXISTS (SELECT FROM muc_mark WHERE muc = a.muc AND user_id = a.user_id AND mark = $5)
-		ORDER BY a.muc LIMIT $6`, app, before, int16(store.MucRoom), int16(store.RoleMember), int16(store.MarkAllow), limit)
+		ORDER BY a.away LIMIT $6`, app, before, int16(store.MucRoom), int16(store.RoleMember), int16(store.MarkAllow), limit)
 	list, err := all(rows, err, func(row pgx.CollectableRow) (st store.Stay, err error) {
 		err = row.Scan(&st.Row, &st.Muc, &st.User.ID, &st.User.Name)
 		return st, err
@@ -706,6 +792,7 @@ func leaveMucs(ctx context.Context, tx pgx.Tx, user int64) error {
 		"UPDATE muc SET owner = 0, owner_name = '' WHERE owner = $1",
 		"DELETE FROM muc_member WHERE user_id = $1",
 		"DELETE FROM muc_mark WHERE user_id = $1",
+		"DELETE FROM room_tag WHERE user_id = $1",
 		"DELETE FROM super_admin WHERE user_id = $1",
 	} {
 		batch.Queue(statement, user)

@@ -31,8 +31,8 @@ func (s *Store) relate(ctx context.Context, run func(tx *sql.Conn) error, users 
 	})
 }
 
-func exists(tx *sql.Conn, query string, args ...any) (ok bool, err error) {
-	err = tx.QueryRowContext(context.Background(), query, args...).Scan(&ok)
+func exists(q querier, query string, args ...any) (ok bool, err error) {
+	err = q.QueryRowContext(context.Background(), query, args...).Scan(&ok)
 	return ok, err
 }
 

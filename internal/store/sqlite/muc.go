@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 
@@ -62,10 +63,8 @@ func scanPeer(r row) (p store.Peer, err error) {
 func (s *Store) CreateMuc(ctx context.Context, m store.Muc, perApp, perUser int) (_ store.Muc, change store.MemberChange, err error) {
 	err = s.do(ctx, func(tx *sql.Conn) error {
 		ctx := context.Background()
-		if full, err := exists(tx, "SELECT COUNT(*) >= ?3 FROM (SELECT 1 FROM muc WHERE app = ?1 AND kind = ?2 AND closed = 0 LIMIT ?3)", m.App, m.Kind, perApp); err != nil {
+		if err := countMuc(tx, m.App, m.Kind, 1, perApp); err != nil {
 			return err
-		} else if full {
-			return store.ErrFull
 		}
 		if full, err := exists(tx, "SELECT COUNT(*) >= ?3 FROM (SELECT 1 FROM muc_member WHERE user = ?1 AND kind = ?2 LIMIT ?3)", m.Owner.ID, m.Kind, perUser); err != nil {
 			return err
@@ -104,6 +103,17 @@ func (s *Store) CreateMuc(ctx context.Context, m store.Muc, perApp, perUser int)
 		return s.follow(&change, m.App, m.ID, m.Kind)
 	})
 	return m, change, err
+}
+
+// countMuc counts what an app has of a kind, within a job. ErrFull if it is more than limit.
+func countMuc(tx *sql.Conn, app int64, kind store.MucKind, more, limit int) error {
+	var n int
+	err := tx.QueryRowContext(context.Background(), `INSERT INTO muc_count (app, kind, count) VALUES (?, ?, ?)
+		ON CONFLICT DO UPDATE SET count = count + excluded.count RETURNING count`, app, kind, more).Scan(&n)
+	if err == nil && n > limit {
+		return store.ErrFull
+	}
+	return err
 }
 
 // follow has those who have joined read the timeline.
@@ -210,7 +220,13 @@ func (s *Store) UpdateMuc(ctx context.Context, id, now int64, c store.MucChange)
 // CloseMuc implements store.Mucs.
 func (s *Store) CloseMuc(ctx context.Context, id int64) error {
 	return s.do(ctx, func(tx *sql.Conn) error {
-		return mustTouch(tx.ExecContext(context.Background(), "UPDATE muc SET closed = 1 WHERE id = ? AND closed = 0", id))
+		var app int64
+		var kind store.MucKind
+		err := tx.QueryRowContext(context.Background(), "UPDATE muc SET closed = 1 WHERE id = ? AND closed = 0 RETURNING app, kind", id).Scan(&app, &kind)
+		if err != nil {
+			return err
+		}
+		return countMuc(tx, app, kind, -1, math.MaxInt)
 	})
 }
 
@@ -240,7 +256,8 @@ func (s *Store) DropMembers(ctx context.Context, muc int64, limit int) (change s
 		if len(change.Users) > 0 {
 			return s.unfollow(&change, app, muc, kind)
 		}
-		for _, statement := range []string{"DELETE FROM muc_mark WHERE muc = ?", "DELETE FROM room_attribute WHERE muc = ?", "DELETE FROM muc WHERE id = ?"} {
+		for _, statement := range []string{"DELETE FROM muc_mark WHERE muc = ?", "DELETE FROM room_attribute WHERE muc = ?",
+			"DELETE FROM room_tag WHERE muc = ?", "DELETE FROM muc WHERE id = ?"} {
 			if _, err := tx.ExecContext(ctx, statement, muc); err != nil {
 				return err
 			}
@@ -384,6 +401,9 @@ func (s *Store) removeMembers(tx *sql.Conn, muc int64, users []int64) (change st
 		return change, err
 	}
 	if _, err := tx.ExecContext(ctx, "DELETE FROM muc_mark WHERE muc = ? AND user IN (SELECT value FROM json_each(?)) AND mark = ?", muc, ids, store.MarkAllow); err != nil {
+		return change, err
+	}
+	if _, err := tx.ExecContext(ctx, "DELETE FROM room_tag WHERE muc = ? AND user IN (SELECT value FROM json_each(?))", muc, ids); err != nil {
 		return change, err
 	}
 	rows, err = tx.QueryContext(ctx, "DELETE FROM room_attribute WHERE muc = ? AND auto = 1 AND user IN (SELECT value FROM json_each(?)) RETURNING key", muc, ids)
@@ -552,6 +572,12 @@ func (s *Store) ofOpenMuc(ctx context.Context, muc int64, run func(tx *sql.Conn)
 // PutMarks implements store.Mucs.
 func (s *Store) PutMarks(ctx context.Context, muc int64, mark store.Mark, users []store.Marked, limit int) error {
 	return s.ofOpenMuc(ctx, muc, func(tx *sql.Conn) error {
+		if len(users) > 0 {
+			_, err := tx.ExecContext(context.Background(), "DELETE FROM muc_mark WHERE muc = ? AND mark = ? AND until > 0 AND until <= ?", muc, mark, users[0].Created)
+			if err != nil {
+				return err
+			}
+		}
 		_, err := tx.ExecContext(context.Background(), `INSERT INTO muc_mark (muc, mark, user, name, until, by_user, by_name, reason, created)
 			SELECT ?2, ?3, u.id, u.name, j.value ->> 'Until', j.value ->> '$.By.ID', j.value ->> '$.By.Name', j.value ->> 'Reason', j.value ->> 'Created'
 			FROM json_each(?1) j CROSS JOIN user u ON u.id = j.value ->> '$.User.ID' WHERE true ORDER BY j.key
@@ -592,6 +618,57 @@ func (s *Store) ListMarks(ctx context.Context, muc int64, mark store.Mark, now, 
 		return nil, fmt.Errorf("list marked users: %w", err)
 	}
 	return list, nil
+}
+
+// SetRoomTags implements store.Mucs.
+func (s *Store) SetRoomTags(ctx context.Context, muc, user int64, tags []string) error {
+	return s.ofOpenMuc(ctx, muc, func(tx *sql.Conn) error {
+		if err := mustBeIn(tx, muc, user); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(context.Background(), "DELETE FROM room_tag WHERE muc = ? AND user = ? AND tag NOT IN (SELECT value FROM json_each(?))",
+			muc, user, asJSON(tags))
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(context.Background(), "INSERT INTO room_tag (muc, tag, user, until) SELECT ?, value, ?, 0 FROM json_each(?) WHERE true ON CONFLICT DO NOTHING",
+			muc, user, asJSON(tags))
+		return err
+	})
+}
+
+// mustBeIn is ErrNotFound for who is no member.
+func mustBeIn(q querier, muc, user int64) error {
+	if ok, err := exists(q, "SELECT EXISTS (SELECT 1 FROM muc_member WHERE muc = ? AND user = ?)", muc, user); err != nil {
+		return err
+	} else if !ok {
+		return store.ErrNotFound
+	}
+	return nil
+}
+
+// RoomTags implements store.Mucs.
+func (s *Store) RoomTags(ctx context.Context, muc, user int64) ([]store.RoomTag, error) {
+	if err := mustBeIn(s.readDB, muc, user); err != nil {
+		return nil, err
+	}
+	rows, err := s.readDB.QueryContext(ctx, "SELECT tag, until FROM room_tag WHERE muc = ? AND user = ? ORDER BY tag", muc, user)
+	return all(rows, err, func(r row) (t store.RoomTag, err error) { return t, r.Scan(&t.Tag, &t.Until) })
+}
+
+// MuteRoomTag implements store.Mucs.
+func (s *Store) MuteRoomTag(ctx context.Context, muc int64, tag string, until int64) (users []store.Peer, err error) {
+	err = s.ofOpenMuc(ctx, muc, func(tx *sql.Conn) error {
+		ctx := context.Background()
+		if err := mustTouch(tx.ExecContext(ctx, "UPDATE room_tag SET until = ? WHERE muc = ? AND tag = ?", until, muc, tag)); err != nil {
+			return err
+		}
+		rows, err := tx.QueryContext(ctx, `SELECT m.user, m.name FROM room_tag t JOIN muc_member m ON m.muc = t.muc AND m.user = t.user
+			WHERE t.muc = ? AND t.tag = ? AND m.role < ? ORDER BY m.id`, muc, tag, store.RoleOwner)
+		users, err = all(rows, err, scanPeer)
+		return err
+	})
+	return users, err
 }
 
 // RoomAttributes implements store.Mucs.
@@ -742,7 +819,7 @@ func (s *Store) AwayMembers(ctx context.Context, app, before int64, limit int) (
 	rows, err := s.readDB.QueryContext(ctx, `SELECT a.id, a.muc, a.user, a.name FROM muc_member a
 		WHERE a.app = ? AND a.away > 0 AND a.away <= ? AND a.kind = ? AND a.role = ?
 			AND NOT EXISTS (SELECT 1 FROM muc_mark WHERE muc = a.muc AND user = a.user AND mark = ?)
-		ORDER BY a.muc LIMIT ?`, app, before, store.MucRoom, store.RoleMember, store.MarkAllow, limit)
+		ORDER BY a.away LIMIT ?`, app, before, store.MucRoom, store.RoleMember, store.MarkAllow, limit)
 	return all(rows, err, func(r row) (st store.Stay, err error) {
 		err = r.Scan(&st.Row, &st.Muc, &st.User.ID, &st.User.Name)
 		return st, err
@@ -756,6 +833,7 @@ func leaveMucs(tx *sql.Conn, user int64) error {
 		"UPDATE muc SET owner = 0, owner_name = '' WHERE owner = ?",
 		"DELETE FROM muc_member WHERE user = ?",
 		"DELETE FROM muc_mark WHERE user = ?",
+		"DELETE FROM room_tag WHERE user = ?",
 		"DELETE FROM super_admin WHERE user = ?",
 	} {
 		if _, err := tx.ExecContext(context.Background(), statement, user); err != nil {

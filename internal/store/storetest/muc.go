@@ -164,6 +164,9 @@ var mucTests = []test{
 		e.is("more than the app may have", err, store.ErrFull)
 		_, _, err = e.CreateMuc(e.ctx, row, plenty, 2)
 		e.is("more than the owner may join", err, store.ErrPeerFull)
+		e.check("close one", e.CloseMuc(e.ctx, m.ID))
+		_, _, err = e.CreateMuc(e.ctx, row, 2, plenty)
+		e.check("one in its place", err)
 		row.Owner.ID = 1 << 40
 		_, _, err = e.CreateMuc(e.ctx, row, plenty, plenty)
 		e.is("an owner who is gone", err, store.ErrNotFound)
@@ -334,6 +337,8 @@ var mucTests = []test{
 		same(t, "dropped", dropped, peers(bob))
 		e.is("too many", e.PutMarks(e.ctx, m.ID, store.MarkMute, []store.Marked{{User: peer(bob)}, {User: peer(dave)}}, 2), store.ErrFull)
 		same(t, "muted", e.marked(m, store.MarkMute, start), []string{"carol"})
+		e.check("after the end", e.PutMarks(e.ctx, m.ID, store.MarkMute, []store.Marked{{User: peer(bob), Until: start + 3*hour, Created: start + 2*hour}}, 1))
+		same(t, "muted, for those that have ended are gone", e.marked(m, store.MarkMute, start), []string{"bob"})
 		e.check("a user who is gone", e.PutMarks(e.ctx, m.ID, store.MarkBan, []store.Marked{{User: store.Peer{ID: 1 << 40, Name: "gone"}}}, 2))
 		same(t, "banned", e.marked(m, store.MarkBan, start), nil)
 		e.is("in nothing", e.PutMarks(e.ctx, m.ID+1, store.MarkBan, []store.Marked{{User: peer(bob)}}, 2), store.ErrNotFound)
@@ -490,6 +495,41 @@ var mucTests = []test{
 		e.check("closed", err)
 		same(t, "closed", len(closed), 0)
 		same(t, "standing", e.standing(m, bob), store.Standing{})
+	}},
+	{"members of rooms have tags", func(t *testing.T, e *env) {
+		app := e.app()
+		alice, bob, carol := e.user(app, "alice"), e.user(app, "bob"), e.user(app, "carol")
+		room, other := e.muc(app, store.MucRoom, alice, "r"), e.muc(app, store.MucRoom, alice, "other")
+		e.add(room, bob, carol)
+		e.add(other, bob)
+		tags := func(user store.User) []store.RoomTag {
+			list, err := e.RoomTags(e.ctx, room.ID, user.ID)
+			e.check("tags", err)
+			return list
+		}
+		e.is("of a stranger", e.SetRoomTags(e.ctx, other.ID, carol.ID, []string{"a"}), store.ErrNotFound)
+		_, err := e.RoomTags(e.ctx, other.ID, carol.ID)
+		e.is("of a stranger", err, store.ErrNotFound)
+		e.is("in nothing", e.SetRoomTags(e.ctx, 1<<40, bob.ID, nil), store.ErrNotFound)
+		e.check("set", e.SetRoomTags(e.ctx, other.ID, bob.ID, []string{"a"}))
+		for _, user := range []store.User{alice, bob, carol} {
+			e.check("set", e.SetRoomTags(e.ctx, room.ID, user.ID, []string{"b", "a"}))
+		}
+		muted, err := e.MuteRoomTag(e.ctx, room.ID, "a", start+hour)
+		e.check("mute", err)
+		same(t, "who is muted", muted, peers(bob, carol))
+		_, err = e.MuteRoomTag(e.ctx, room.ID, "c", start+hour)
+		e.is("mute what nobody has", err, store.ErrNotFound)
+		e.check("set", e.SetRoomTags(e.ctx, room.ID, bob.ID, []string{"a", "c", "c"}))
+		same(t, "bob's", tags(bob), []store.RoomTag{{Tag: "a", Until: start + hour}, {Tag: "c"}})
+		e.remove(room, carol)
+		e.add(room, carol)
+		same(t, "carol's, who has left", tags(carol), nil)
+		e.check("set none", e.SetRoomTags(e.ctx, room.ID, bob.ID, nil))
+		same(t, "bob's", tags(bob), nil)
+		list, err := e.RoomTags(e.ctx, other.ID, bob.ID)
+		e.check("tags", err)
+		same(t, "bob's in the other room", list, []store.RoomTag{{Tag: "a"}})
 	}},
 	{"some users may create rooms", func(t *testing.T, e *env) {
 		app := e.app()
