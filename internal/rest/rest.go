@@ -16,6 +16,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -55,6 +56,7 @@ type API struct {
 	rates    rates
 	routes   []Route
 	tree     *node
+	document func() []byte // for documentPath
 
 	moderation *moderation.Service
 	rehearsals *rehearse.Service
@@ -79,6 +81,7 @@ type Services struct {
 func New(services Services, c *clock.Clock, registry prometheus.Registerer, log *slog.Logger) *API {
 	a := &API{accounts: services.Accounts, contacts: services.Contacts, presence: services.Presence, push: services.Push, files: services.Files,
 		messages: services.Messages, mucs: services.Mucs, moderation: services.Moderation, rehearsals: services.Rehearsals, clock: c, log: log, metrics: newMetrics(registry), pace: standardPace, tree: newNode()}
+	a.document = sync.OnceValue(a.documentText)
 	a.add(a.discoveryRoutes()...)
 	a.add(a.tokenRoutes()...)
 	a.add(a.userRoutes()...)
@@ -124,6 +127,10 @@ func (a *API) Routes() []Route { return slices.Clone(a.routes) }
 
 // ServeHTTP implements http.Handler.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == documentPath && r.Method == http.MethodGet {
+		a.serveDocument(w)
+		return
+	}
 	c := a.newCall(w, r)
 	path, err := a.locate(c)
 	a.allowOrigin(w.Header(), c)
