@@ -12,7 +12,7 @@ const appColumns = "id, org, name, uuid, agora_id, certificate, certificate2, cl
 
 // CreateApp implements store.Apps.
 func (s *Store) CreateApp(ctx context.Context, a store.App) (store.App, error) {
-	err := s.do(ctx, func(tx *sql.Conn) error {
+	err := s.do(ctx, func(tx *statements) error {
 		return tx.QueryRowContext(context.Background(), `INSERT INTO app
 			(org, name, uuid, agora_id, certificate, certificate2, client_id, client_secret, signing_key, settings, created)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`,
@@ -42,7 +42,7 @@ func (s *Store) Apps(ctx context.Context) ([]store.App, error) {
 
 // SaveAppSettings implements store.Apps.
 func (s *Store) SaveAppSettings(ctx context.Context, app int64, settings []byte) error {
-	return s.do(ctx, func(tx *sql.Conn) error {
+	return s.do(ctx, func(tx *statements) error {
 		return mustTouch(tx.ExecContext(context.Background(), "UPDATE app SET settings = ? WHERE id = ?", settings, app))
 	})
 }
@@ -69,7 +69,7 @@ func scanUser(r row) (u store.User, err error) {
 
 // CreateUser implements store.Users.
 func (s *Store) CreateUser(ctx context.Context, u store.User) (store.User, error) {
-	err := s.do(ctx, func(tx *sql.Conn) error {
+	err := s.do(ctx, func(tx *statements) error {
 		return tx.QueryRowContext(context.Background(), `INSERT INTO user
 			(app, name, uuid, nickname, password, active, generation, created, modified)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`,
@@ -80,7 +80,7 @@ func (s *Store) CreateUser(ctx context.Context, u store.User) (store.User, error
 
 // User implements store.Users.
 func (s *Store) User(ctx context.Context, app int64, name string) (store.User, error) {
-	return scanUser(s.read.user.QueryRowContext(ctx, app, name))
+	return scanUser(s.readDB.QueryRowContext(ctx, "SELECT "+userColumns+" FROM user WHERE app = ? AND name = ?", app, name))
 }
 
 // UserByID implements store.Users.
@@ -113,7 +113,7 @@ func (s *Store) ListUsers(ctx context.Context, app, after int64, limit int) ([]s
 
 // UpdateUser implements store.Users.
 func (s *Store) UpdateUser(ctx context.Context, id, now int64, change store.UserChange) (u store.User, err error) {
-	err = s.do(ctx, func(tx *sql.Conn) (err error) {
+	err = s.do(ctx, func(tx *statements) (err error) {
 		u, err = scanUser(tx.QueryRowContext(context.Background(), `UPDATE user SET modified = ?2,
 			password = COALESCE(?3, password), nickname = COALESCE(?4, nickname), active = COALESCE(?5, active),
 			generation = generation + ?6 WHERE id = ?1 RETURNING `+userColumns,
@@ -125,7 +125,7 @@ func (s *Store) UpdateUser(ctx context.Context, id, now int64, change store.User
 
 // DeleteUser implements store.Users.
 func (s *Store) DeleteUser(ctx context.Context, id int64) error {
-	err := s.do(ctx, func(tx *sql.Conn) error {
+	err := s.do(ctx, func(tx *statements) error {
 		if err := mustTouch(tx.ExecContext(context.Background(), "DELETE FROM user WHERE id = ?", id)); err != nil {
 			return err
 		}

@@ -14,7 +14,7 @@ import (
 
 // ExportApp implements store.Archives.
 func (s *Store) ExportApp(ctx context.Context, app int64, give func(store.Row) error) error {
-	tx, err := s.readDB.Conn(ctx)
+	tx, err := s.readPool.Conn(ctx)
 	if err != nil {
 		return fmt.Errorf("take read connection: %w", err)
 	}
@@ -36,7 +36,7 @@ func (s *Store) ExportApp(ctx context.Context, app int64, give func(store.Row) e
 // ImportApp implements store.Archives. It holds the writer until it ends.
 func (s *Store) ImportApp(ctx context.Context, rows iter.Seq2[store.Row, error]) (app int64, err error) {
 	// What is in a commit is not interrupted: the context ends it between two rows.
-	err = s.do(context.WithoutCancel(ctx), func(tx *sql.Conn) error {
+	err = s.do(context.WithoutCancel(ctx), func(tx *statements) error {
 		app, err = s.importApp(context.WithoutCancel(ctx), tx, func(yield func(store.Row, error) bool) {
 			for row, err := range rows {
 				if !yield(row, errors.Join(err, ctx.Err())) {
@@ -49,7 +49,7 @@ func (s *Store) ImportApp(ctx context.Context, rows iter.Seq2[store.Row, error])
 	return app, err
 }
 
-func (s *Store) importApp(ctx context.Context, tx *sql.Conn, rows iter.Seq2[store.Row, error]) (int64, error) {
+func (s *Store) importApp(ctx context.Context, tx *statements, rows iter.Seq2[store.Row, error]) (int64, error) {
 	before := s.timeline.next - 1
 	var last int64 // id
 	err := tx.QueryRowContext(ctx, "SELECT id FROM entry ORDER BY pos DESC LIMIT 1").Scan(&last)
@@ -90,7 +90,7 @@ func (s *Store) importApp(ctx context.Context, tx *sql.Conn, rows iter.Seq2[stor
 
 // derive makes what is kept beside the rows of entries after a position: how they are found, and the cursors from which a
 // user's next device begins, which PostgreSQL has only of devices that are gone.
-func (s *Store) derive(ctx context.Context, tx *sql.Conn, before int64) error {
+func (s *Store) derive(ctx context.Context, tx *statements, before int64) error {
 	for _, step := range []struct {
 		statement string
 		values    []any

@@ -16,7 +16,7 @@ var notArchived = []string{"meta", "entry_index", "sent", "search", "search_conf
 
 func TestArchivesHaveEveryColumn(t *testing.T) {
 	s := openIn(t, t.TempDir())
-	rows, err := s.readDB.Query("SELECT m.name, c.name FROM sqlite_schema m JOIN pragma_table_info(m.name) c WHERE m.type = 'table'")
+	rows, err := s.readPool.Query("SELECT m.name, c.name FROM sqlite_schema m JOIN pragma_table_info(m.name) c WHERE m.type = 'table'")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,9 @@ import (
 
 // Relation implements store.Contacts.
 func (s *Store) Relation(ctx context.Context, user, peer int64) (r store.Relation, err error) {
-	err = s.read.relation.QueryRowContext(ctx, user, peer).Scan(&r.Contact, &r.Blocked, &r.Invited)
+	err = s.readDB.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM contact WHERE user = ?1 AND peer = ?2),
+		EXISTS (SELECT 1 FROM block WHERE user = ?1 AND peer = ?2),
+		EXISTS (SELECT 1 FROM invitation WHERE user = ?1 AND peer = ?2)`, user, peer).Scan(&r.Contact, &r.Blocked, &r.Invited)
 	if err != nil {
 		return r, fmt.Errorf("read relation: %w", err)
 	}
@@ -18,8 +20,8 @@ func (s *Store) Relation(ctx context.Context, user, peer int64) (r store.Relatio
 }
 
 // relate runs a job on the rows of users who must exist.
-func (s *Store) relate(ctx context.Context, run func(tx *sql.Conn) error, users ...int64) error {
-	return s.do(ctx, func(tx *sql.Conn) error {
+func (s *Store) relate(ctx context.Context, run func(tx *statements) error, users ...int64) error {
+	return s.do(ctx, func(tx *statements) error {
 		for _, user := range users {
 			if ok, err := exists(tx, "SELECT EXISTS (SELECT 1 FROM user WHERE id = ?)", user); err != nil {
 				return err
@@ -31,13 +33,13 @@ func (s *Store) relate(ctx context.Context, run func(tx *sql.Conn) error, users 
 	})
 }
 
-func exists(q querier, query string, args ...any) (ok bool, err error) {
+func exists(q *statements, query string, args ...any) (ok bool, err error) {
 	err = q.QueryRowContext(context.Background(), query, args...).Scan(&ok)
 	return ok, err
 }
 
 // roomForContact refuses what would make a list of contacts too long, and users who are contacts already.
-func roomForContact(tx *sql.Conn, user, peer int64, limit int) error {
+func roomForContact(tx *statements, user, peer int64, limit int) error {
 	if ok, err := exists(tx, "SELECT EXISTS (SELECT 1 FROM contact WHERE user = ? AND peer = ?)", user, peer); err != nil {
 		return err
 	} else if ok {
@@ -58,7 +60,7 @@ func roomForContact(tx *sql.Conn, user, peer int64, limit int) error {
 
 // PutInvitation implements store.Contacts.
 func (s *Store) PutInvitation(ctx context.Context, user, peer store.Peer, reason string, now int64, limit int) error {
-	return s.relate(ctx, func(tx *sql.Conn) error {
+	return s.relate(ctx, func(tx *statements) error {
 		if err := roomForContact(tx, user.ID, peer.ID, limit); err != nil {
 			return err
 		}
@@ -70,7 +72,7 @@ func (s *Store) PutInvitation(ctx context.Context, user, peer store.Peer, reason
 
 // DropInvitation implements store.Contacts.
 func (s *Store) DropInvitation(ctx context.Context, user, peer int64) (dropped bool, err error) {
-	err = s.relate(ctx, func(tx *sql.Conn) error {
+	err = s.relate(ctx, func(tx *statements) error {
 		dropped, err = touched(tx.ExecContext(context.Background(), "DELETE FROM invitation WHERE user = ? AND peer = ?", user, peer))
 		return err
 	}, user, peer)
@@ -87,7 +89,7 @@ func touched(result sql.Result, err error) (bool, error) {
 
 // AddContact implements store.Contacts.
 func (s *Store) AddContact(ctx context.Context, user, peer store.Peer, asked bool, now int64, limit int) error {
-	return s.relate(ctx, func(tx *sql.Conn) error {
+	return s.relate(ctx, func(tx *statements) error {
 		if err := roomForContact(tx, user.ID, peer.ID, limit); err != nil {
 			return err
 		}
@@ -109,7 +111,7 @@ func (s *Store) AddContact(ctx context.Context, user, peer store.Peer, asked boo
 
 // RemoveContact implements store.Contacts.
 func (s *Store) RemoveContact(ctx context.Context, user, peer int64) (removed bool, err error) {
-	err = s.relate(ctx, func(tx *sql.Conn) error {
+	err = s.relate(ctx, func(tx *statements) error {
 		removed, err = touched(tx.ExecContext(context.Background(),
 			"DELETE FROM contact WHERE user = ?1 AND peer = ?2 OR user = ?2 AND peer = ?1", user, peer))
 		return err
@@ -119,7 +121,7 @@ func (s *Store) RemoveContact(ctx context.Context, user, peer int64) (removed bo
 
 // SetRemark implements store.Contacts.
 func (s *Store) SetRemark(ctx context.Context, user, peer int64, remark string) error {
-	return s.do(ctx, func(tx *sql.Conn) error {
+	return s.do(ctx, func(tx *statements) error {
 		return mustTouch(tx.ExecContext(context.Background(), "UPDATE contact SET remark = ? WHERE user = ? AND peer = ?", remark, user, peer))
 	})
 }
@@ -151,7 +153,7 @@ func (s *Store) Block(ctx context.Context, user int64, peers []store.Peer, now i
 	for _, peer := range peers {
 		users = append(users, peer.ID)
 	}
-	return s.relate(ctx, func(tx *sql.Conn) error {
+	return s.relate(ctx, func(tx *statements) error {
 		for _, peer := range peers {
 			_, err := tx.ExecContext(context.Background(), "INSERT INTO block (user, peer, name, created) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
 				user, peer.ID, peer.Name, now)
@@ -170,7 +172,7 @@ func (s *Store) Block(ctx context.Context, user int64, peers []store.Peer, now i
 
 // Unblock implements store.Contacts.
 func (s *Store) Unblock(ctx context.Context, user int64, peers []int64) error {
-	return s.relate(ctx, func(tx *sql.Conn) error {
+	return s.relate(ctx, func(tx *statements) error {
 		for _, peer := range peers {
 			if _, err := tx.ExecContext(context.Background(), "DELETE FROM block WHERE user = ? AND peer = ?", user, peer); err != nil {
 				return err

@@ -119,7 +119,7 @@ func (s *Store) countUnread(ctx context.Context, user int64, c store.Conversatio
 		return int(now.unread), nil
 	}
 	// Only in the place of the count that was read: the user may have deleted messages meanwhile.
-	return int(now.unread), s.do(ctx, func(tx *sql.Conn) error {
+	return int(now.unread), s.do(ctx, func(tx *statements) error {
 		_, err := tx.ExecContext(context.Background(), `INSERT INTO conversation (user, timeline, since, counted, unread) VALUES (?1, ?2, ?3, ?4, ?5)
 			ON CONFLICT DO UPDATE SET since = ?3, counted = ?4, unread = ?5 WHERE since = ?6 AND counted = ?7 AND unread = ?8`,
 			user, c.ID, now.since, now.upTo, now.unread, noted.since, noted.upTo, noted.unread)
@@ -322,7 +322,7 @@ func (s *Store) RemovedMessages(ctx context.Context, user, timeline, after, befo
 
 // MarkRead implements store.Conversations.
 func (s *Store) MarkRead(ctx context.Context, user, timeline, seq int64) error {
-	return s.do(ctx, func(tx *sql.Conn) error {
+	return s.do(ctx, func(tx *statements) error {
 		_, err := tx.ExecContext(context.Background(), `INSERT INTO conversation (user, timeline, read) VALUES (?1, ?2, ?3)
 			ON CONFLICT DO UPDATE SET read = ?3 WHERE read < ?3`, user, timeline, seq)
 		return err
@@ -331,7 +331,7 @@ func (s *Store) MarkRead(ctx context.Context, user, timeline, seq int64) error {
 
 // RemoveMessages implements store.Conversations.
 func (s *Store) RemoveMessages(ctx context.Context, user, timeline int64, seqs []int64) error {
-	return s.do(ctx, func(tx *sql.Conn) error {
+	return s.do(ctx, func(tx *statements) error {
 		for _, seq := range seqs {
 			if _, err := tx.ExecContext(context.Background(), "INSERT OR IGNORE INTO removed (user, timeline, seq) VALUES (?, ?, ?)",
 				user, timeline, seq); err != nil {
@@ -347,7 +347,7 @@ func (s *Store) RemoveMessages(ctx context.Context, user, timeline int64, seqs [
 
 // ClearConversation implements store.Conversations.
 func (s *Store) ClearConversation(ctx context.Context, user, timeline, seq int64) error {
-	return s.do(ctx, func(tx *sql.Conn) error {
+	return s.do(ctx, func(tx *statements) error {
 		_, err := tx.ExecContext(context.Background(), `INSERT INTO conversation (user, timeline, cleared) VALUES (?1, ?2, ?3)
 			ON CONFLICT DO UPDATE SET cleared = ?3 WHERE cleared < ?3`, user, timeline, seq)
 		if err != nil {
@@ -362,7 +362,7 @@ const forgetRemoved = "DELETE FROM removed WHERE user = ? AND timeline = ? AND s
 
 // HideConversations implements store.Conversations.
 func (s *Store) HideConversations(ctx context.Context, user int64, upTo []store.Point, clear bool) error {
-	return s.do(ctx, func(tx *sql.Conn) error {
+	return s.do(ctx, func(tx *statements) error {
 		for _, p := range upTo {
 			cleared := int64(0)
 			if clear {
@@ -384,7 +384,7 @@ func (s *Store) HideConversations(ctx context.Context, user int64, upTo []store.
 
 // PinConversation implements store.Conversations.
 func (s *Store) PinConversation(ctx context.Context, user, timeline, at int64, limit int) error {
-	return s.do(ctx, func(tx *sql.Conn) error {
+	return s.do(ctx, func(tx *statements) error {
 		if at != 0 {
 			if full, err := exists(tx, "SELECT COUNT(*) >= ? FROM conversation WHERE user = ? AND timeline <> ? AND pinned <> 0",
 				limit, user, timeline); err != nil {
@@ -402,7 +402,7 @@ func (s *Store) PinConversation(ctx context.Context, user, timeline, at int64, l
 // MarkConversations implements store.Conversations.
 func (s *Store) MarkConversations(ctx context.Context, user int64, timelines []int64, mark int, on bool) error {
 	bit := int64(1) << mark
-	return s.do(ctx, func(tx *sql.Conn) error {
+	return s.do(ctx, func(tx *statements) error {
 		for _, timeline := range timelines {
 			var err error
 			if on {
@@ -455,7 +455,7 @@ func (s *Store) Expire(ctx context.Context, app, before, after int64) (next int6
 			after = p.Timeline
 			continue
 		}
-		err = s.do(ctx, func(tx *sql.Conn) (err error) {
+		err = s.do(ctx, func(tx *statements) (err error) {
 			removed, err = s.remove(tx, old)
 			return err
 		})
@@ -514,7 +514,7 @@ func (s *Store) indexEarly(ctx context.Context, floor store.Point, before int64)
 }
 
 // remove removes entries of one timeline within a job, as many as it can in its time, and returns how many.
-func (s *Store) remove(tx *sql.Conn, old []tailEntry) (int, error) {
+func (s *Store) remove(tx *statements, old []tailEntry) (int, error) {
 	ctx, begun := context.Background(), time.Now()
 	for i, e := range old {
 		for _, deletion := range []struct {

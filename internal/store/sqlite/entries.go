@@ -35,7 +35,8 @@ func (s *Store) ReadTimeline(ctx context.Context, timeline, after int64, limit, 
 	positions := s.timeline.tail(timeline, after, limit)
 	var entries []store.Entry
 	if len(positions) == 0 || positions[0].seq > after+1 {
-		rows, err := s.read.entries.QueryContext(ctx, timeline, after, limit)
+		rows, err := s.readDB.QueryContext(ctx, "SELECT "+entryColumns+` FROM entry_index i JOIN entry e ON e.pos = i.pos
+			WHERE i.timeline = ? AND i.seq > ? ORDER BY i.seq LIMIT ?`, timeline, after, limit)
 		if err != nil {
 			return nil, fmt.Errorf("read timeline: %w", err)
 		}
@@ -67,7 +68,8 @@ func (s *Store) entriesAt(ctx context.Context, positions []int64, maxBytes int) 
 	if err != nil {
 		return nil, err
 	}
-	rows, err := s.read.byPosition.QueryContext(ctx, string(list))
+	rows, err := s.readDB.QueryContext(ctx, "SELECT "+entryColumns+
+		" FROM entry e WHERE e.pos IN (SELECT value FROM json_each(?)) ORDER BY e.seq", string(list))
 	if err != nil {
 		return nil, fmt.Errorf("read entries: %w", err)
 	}
@@ -119,7 +121,10 @@ func (t *timelines) tail(timeline, after int64, limit int) []tailEntry {
 
 // Positions implements store.Timelines.
 func (s *Store) Positions(ctx context.Context, user, device int64) ([]store.Position, error) {
-	rows, err := s.read.positions.QueryContext(ctx, device, user)
+	rows, err := s.readDB.QueryContext(ctx, `SELECT s.timeline, t.kind, t.a, t.head, s.until, MAX(COALESCE(c.seq, 0), s.start)
+		FROM subscription s JOIN timeline t ON t.id = s.timeline
+		LEFT JOIN cursor c ON c.user = s.user AND c.device = ? AND c.timeline = s.timeline
+		WHERE s.user = ? AND s.until > 0 ORDER BY s.timeline`, device, user)
 	if err != nil {
 		return nil, fmt.Errorf("read positions: %w", err)
 	}
@@ -244,6 +249,9 @@ func (t *timelines) chooseTail(timeline int64, q store.EntryQuery, before int64)
 	return found
 }
 
+// entryFrom finds the first entry at a position or after it.
+const entryFrom = "SELECT pos, id FROM entry WHERE pos >= ? ORDER BY pos LIMIT 1"
+
 // FindEntry implements store.Timelines. Message ids rise with the positions, so no index is needed.
 func (s *Store) FindEntry(ctx context.Context, app, id int64) (found store.Found, err error) {
 	var low, high int64 // the entry is at a position above low, up to high
@@ -253,7 +261,7 @@ func (s *Store) FindEntry(ctx context.Context, app, id int64) (found store.Found
 	for low < high {
 		middle := low + (high-low+1)/2
 		var pos, at int64
-		if err := s.read.nearest.QueryRowContext(ctx, middle).Scan(&pos, &at); err != nil {
+		if err := s.readDB.QueryRowContext(ctx, entryFrom, middle).Scan(&pos, &at); err != nil {
 			return found, storeError(err)
 		}
 		switch {
@@ -338,7 +346,7 @@ func (s *Store) subscriptions(ctx context.Context, where string, values ...any) 
 
 // SaveCursors implements store.Timelines.
 func (s *Store) SaveCursors(ctx context.Context, cursors []store.Cursor) error {
-	return s.do(ctx, func(*sql.Conn) error {
+	return s.do(ctx, func(*statements) error {
 		set := s.writer.statements.setCursor
 		for _, c := range cursors {
 			if _, err := set.Exec(c.User, c.Device, c.Timeline, c.Seq); err != nil {

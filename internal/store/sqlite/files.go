@@ -20,7 +20,7 @@ func scanFile(r row) (f store.File, err error) {
 
 // CreateFile implements store.Files.
 func (s *Store) CreateFile(ctx context.Context, f store.File) (store.File, error) {
-	err := s.do(ctx, func(tx *sql.Conn) error {
+	err := s.do(ctx, func(tx *statements) error {
 		result, err := tx.ExecContext(context.Background(), `
 			INSERT INTO file (app, uuid, owner, owner_name, place, state, blob, secret, restricted, size, type, name, width, height, thumb, created, since)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -51,7 +51,7 @@ func (s *Store) File(ctx context.Context, app int64, uuid string) (store.File, e
 
 // PutFilePart implements store.Files.
 func (s *Store) PutFilePart(ctx context.Context, file int64, part store.FilePart, now, limit int64) (replaced string, err error) {
-	err = s.do(ctx, func(tx *sql.Conn) error {
+	err = s.do(ctx, func(tx *statements) error {
 		ctx := context.Background()
 		err := mustTouch(tx.ExecContext(ctx, "UPDATE file SET since = ? WHERE id = ? AND state = ?", now, file, store.FileOpen))
 		if err != nil {
@@ -94,7 +94,7 @@ func (s *Store) FileParts(ctx context.Context, file int64) ([]store.FilePart, er
 
 // MoveFile implements store.Files.
 func (s *Store) MoveFile(ctx context.Context, file int64, from, to store.FileState) error {
-	return s.do(ctx, func(tx *sql.Conn) error {
+	return s.do(ctx, func(tx *statements) error {
 		ctx := context.Background()
 		err := mustTouch(tx.ExecContext(ctx, "UPDATE file SET state = ? WHERE id = ? AND state = ?", to, file, from))
 		if err != nil || to != store.FileGone {
@@ -106,7 +106,7 @@ func (s *Store) MoveFile(ctx context.Context, file int64, from, to store.FileSta
 
 // ForgetFile implements store.Files.
 func (s *Store) ForgetFile(ctx context.Context, file int64) error {
-	return s.do(ctx, func(tx *sql.Conn) error {
+	return s.do(ctx, func(tx *statements) error {
 		if _, err := tx.ExecContext(context.Background(), "DELETE FROM file WHERE id = ?", file); err != nil {
 			return err
 		}
@@ -114,14 +114,14 @@ func (s *Store) ForgetFile(ctx context.Context, file int64) error {
 	})
 }
 
-func dropParts(ctx context.Context, tx *sql.Conn, file int64) error {
+func dropParts(ctx context.Context, tx *statements, file int64) error {
 	_, err := tx.ExecContext(ctx, "DELETE FROM file_part WHERE file = ?", file)
 	return err
 }
 
 // FinishFile implements store.Files.
 func (s *Store) FinishFile(ctx context.Context, f store.File, limit int) error {
-	return s.do(ctx, func(tx *sql.Conn) error {
+	return s.do(ctx, func(tx *statements) error {
 		ctx := context.Background()
 		if f.Place != 0 {
 			if full, err := exists(tx, "SELECT COUNT(*) >= ? FROM file WHERE place = ? AND state = ?", limit, f.Place, store.FileReady); err != nil {
@@ -143,7 +143,7 @@ func (s *Store) FinishFile(ctx context.Context, f store.File, limit int) error {
 
 // SetThumb implements store.Files.
 func (s *Store) SetThumb(ctx context.Context, file int64, thumb store.ThumbState) error {
-	return s.do(ctx, func(tx *sql.Conn) error {
+	return s.do(ctx, func(tx *statements) error {
 		_, err := tx.ExecContext(context.Background(), "UPDATE file SET thumb = ? WHERE id = ?", thumb, file)
 		return err
 	})
@@ -155,7 +155,7 @@ func (s *Store) SetFileSince(ctx context.Context, app, owner int64, uuids []stri
 	if err != nil {
 		return 0, err
 	}
-	err = s.do(ctx, func(tx *sql.Conn) error {
+	err = s.do(ctx, func(tx *statements) error {
 		result, err := tx.ExecContext(context.Background(), `
 			UPDATE file SET since = COALESCE(?, created)
 			WHERE app = ? AND uuid IN (SELECT value FROM json_each(?)) AND owner = ? AND place = 0 AND state = ?`,
@@ -182,7 +182,7 @@ func (s *Store) ListShared(ctx context.Context, place, below int64, limit int) (
 
 // DropShared implements store.Files.
 func (s *Store) DropShared(ctx context.Context, place int64, limit int) (n int, err error) {
-	err = s.do(ctx, func(tx *sql.Conn) error {
+	err = s.do(ctx, func(tx *statements) error {
 		result, err := tx.ExecContext(context.Background(), `
 			UPDATE file SET state = ?1 WHERE id IN (SELECT id FROM file WHERE place = ?2 AND place <> 0 AND state = ?3 LIMIT ?4)`,
 			store.FileDropped, place, store.FileReady, limit)

@@ -2,14 +2,13 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 
 	"github.com/stoa-chat/stoa/internal/store"
 )
 
 // PutRule implements store.Rules.
 func (s *Store) PutRule(ctx context.Context, r store.Rule, limit int) error {
-	return s.do(ctx, func(tx *sql.Conn) error {
+	return s.do(ctx, func(tx *statements) error {
 		_, err := tx.ExecContext(context.Background(), "INSERT OR REPLACE INTO rule (app, kind, name, definition) VALUES (?, ?, ?, ?)",
 			r.App, r.Kind, r.Name, string(r.Definition))
 		if err != nil {
@@ -26,7 +25,7 @@ func (s *Store) PutRule(ctx context.Context, r store.Rule, limit int) error {
 
 // DropRule implements store.Rules.
 func (s *Store) DropRule(ctx context.Context, app int64, kind store.RuleKind, name string) error {
-	return s.do(ctx, func(tx *sql.Conn) error {
+	return s.do(ctx, func(tx *statements) error {
 		return mustTouch(tx.ExecContext(context.Background(), "DELETE FROM rule WHERE app = ? AND kind = ? AND name = ?", app, kind, name))
 	})
 }
@@ -45,7 +44,7 @@ func (s *Store) PutMutes(ctx context.Context, app int64, mutes []store.Mute) err
 	for _, m := range mutes {
 		users = append(users, m.User.ID)
 	}
-	return s.relate(ctx, func(tx *sql.Conn) error {
+	return s.relate(ctx, func(tx *statements) error {
 		ctx := context.Background()
 		for _, m := range mutes {
 			var err error
@@ -84,7 +83,7 @@ func (s *Store) ListMutes(ctx context.Context, app, now int64, offset, limit int
 
 // PutVerdict implements store.Verdicts.
 func (s *Store) PutVerdict(ctx context.Context, v store.Verdict, keep int) error {
-	return s.do(ctx, func(tx *sql.Conn) error {
+	return s.do(ctx, func(tx *statements) error {
 		ctx := context.Background()
 		_, err := tx.ExecContext(ctx, `INSERT INTO verdict (app, rule, action, found, user, name, message, created, meta)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`, v.App, v.Rule, v.Action, v.Found, v.Sender.ID, v.Sender.Name, v.Message, v.Time, notNull(v.Meta))
@@ -108,7 +107,7 @@ func (s *Store) ListVerdicts(ctx context.Context, app, below int64, limit int) (
 
 // DropVerdict implements store.Verdicts.
 func (s *Store) DropVerdict(ctx context.Context, app, row int64) error {
-	return s.do(ctx, func(tx *sql.Conn) error {
+	return s.do(ctx, func(tx *statements) error {
 		return mustTouch(tx.ExecContext(context.Background(), "DELETE FROM verdict WHERE app = ? AND id = ?", app, row))
 	})
 }

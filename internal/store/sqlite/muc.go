@@ -61,7 +61,7 @@ func scanPeer(r row) (p store.Peer, err error) {
 
 // CreateMuc implements store.Mucs.
 func (s *Store) CreateMuc(ctx context.Context, m store.Muc, perApp, perUser int) (_ store.Muc, change store.MemberChange, err error) {
-	err = s.do(ctx, func(tx *sql.Conn) error {
+	err = s.do(ctx, func(tx *statements) error {
 		ctx := context.Background()
 		if err := countMuc(tx, m.App, m.Kind, 1, perApp); err != nil {
 			return err
@@ -106,7 +106,7 @@ func (s *Store) CreateMuc(ctx context.Context, m store.Muc, perApp, perUser int)
 }
 
 // countMuc counts what an app has of a kind, within a job. ErrFull if it is more than limit.
-func countMuc(tx *sql.Conn, app int64, kind store.MucKind, more, limit int) error {
+func countMuc(tx *statements, app int64, kind store.MucKind, more, limit int) error {
 	var n int
 	err := tx.QueryRowContext(context.Background(), `INSERT INTO muc_count (app, kind, count) VALUES (?, ?, ?)
 		ON CONFLICT DO UPDATE SET count = count + excluded.count RETURNING count`, app, kind, more).Scan(&n)
@@ -151,7 +151,7 @@ func (s *Store) Muc(ctx context.Context, app int64, name string) (store.Muc, err
 
 // MucByID implements store.Mucs.
 func (s *Store) MucByID(ctx context.Context, id int64) (store.Muc, error) {
-	return scanMuc(s.read.mucByID.QueryRowContext(ctx, id))
+	return scanMuc(s.readDB.QueryRowContext(ctx, "SELECT "+mucColumns+" FROM muc m WHERE m.id = ? AND m.closed = 0", id))
 }
 
 // ListMucs implements store.Mucs.
@@ -199,7 +199,7 @@ func (s *Store) UpdateMuc(ctx context.Context, id, now int64, c store.MucChange)
 		folded := store.TitleKey(*c.Title)
 		key = &folded
 	}
-	err = s.do(ctx, func(tx *sql.Conn) error {
+	err = s.do(ctx, func(tx *statements) error {
 		ctx := context.Background()
 		err := mustTouch(tx.ExecContext(ctx, `UPDATE muc SET modified = ?2, title = COALESCE(?3, title), title_key = COALESCE(?4, title_key),
 				description = COALESCE(?5, description), avatar = COALESCE(?6, avatar), custom = COALESCE(?7, custom),
@@ -219,7 +219,7 @@ func (s *Store) UpdateMuc(ctx context.Context, id, now int64, c store.MucChange)
 
 // CloseMuc implements store.Mucs.
 func (s *Store) CloseMuc(ctx context.Context, id int64) error {
-	return s.do(ctx, func(tx *sql.Conn) error {
+	return s.do(ctx, func(tx *statements) error {
 		var app int64
 		var kind store.MucKind
 		err := tx.QueryRowContext(context.Background(), "UPDATE muc SET closed = 1 WHERE id = ? AND closed = 0 RETURNING app, kind", id).Scan(&app, &kind)
@@ -238,7 +238,7 @@ func (s *Store) ClosedMucs(ctx context.Context, limit int) ([]store.Muc, error) 
 
 // DropMembers implements store.Mucs.
 func (s *Store) DropMembers(ctx context.Context, muc int64, limit int) (change store.MemberChange, err error) {
-	err = s.do(ctx, func(tx *sql.Conn) error {
+	err = s.do(ctx, func(tx *statements) error {
 		ctx := context.Background()
 		var app int64
 		var kind store.MucKind
@@ -269,7 +269,8 @@ func (s *Store) DropMembers(ctx context.Context, muc int64, limit int) (change s
 
 // Standing implements store.Mucs.
 func (s *Store) Standing(ctx context.Context, muc, user int64) (st store.Standing, err error) {
-	rows, err := s.read.standing.QueryContext(ctx, muc, user)
+	rows, err := s.readDB.QueryContext(ctx, `SELECT 0, role, joined, shielded, 0, '' FROM muc_member WHERE muc = ?1 AND user = ?2
+		UNION ALL SELECT mark, 0, until, 0, by_user, by_name FROM muc_mark WHERE muc = ?1 AND user = ?2`, muc, user)
 	if err != nil {
 		return st, fmt.Errorf("read standing: %w", err)
 	}
@@ -303,7 +304,7 @@ func (s *Store) Standing(ctx context.Context, muc, user int64) (st store.Standin
 
 // AddMembers implements store.Mucs.
 func (s *Store) AddMembers(ctx context.Context, j store.Join) (change store.MemberChange, err error) {
-	err = s.do(ctx, func(tx *sql.Conn) error {
+	err = s.do(ctx, func(tx *statements) error {
 		ctx := context.Background()
 		change = store.MemberChange{}
 		var app int64
@@ -376,14 +377,14 @@ func (s *Store) AddMembers(ctx context.Context, j store.Join) (change store.Memb
 
 // RemoveMembers implements store.Mucs.
 func (s *Store) RemoveMembers(ctx context.Context, muc int64, users []int64) (change store.MemberChange, err error) {
-	err = s.do(ctx, func(tx *sql.Conn) error {
+	err = s.do(ctx, func(tx *statements) error {
 		change, err = s.removeMembers(tx, muc, users)
 		return err
 	})
 	return change, err
 }
 
-func (s *Store) removeMembers(tx *sql.Conn, muc int64, users []int64) (change store.MemberChange, err error) {
+func (s *Store) removeMembers(tx *statements, muc int64, users []int64) (change store.MemberChange, err error) {
 	ctx := context.Background()
 	var app int64
 	var kind store.MucKind
@@ -455,7 +456,7 @@ func (s *Store) FindMembers(ctx context.Context, muc int64, users []int64) ([]st
 
 // SetRole implements store.Mucs.
 func (s *Store) SetRole(ctx context.Context, muc, user int64, role store.Role, limit int) (changed bool, err error) {
-	err = s.do(ctx, func(tx *sql.Conn) error {
+	err = s.do(ctx, func(tx *statements) error {
 		ctx := context.Background()
 		var old store.Role
 		if err := tx.QueryRowContext(ctx, "SELECT role FROM muc_member WHERE muc = ? AND user = ? AND role < ?", muc, user, store.RoleOwner).Scan(&old); err != nil {
@@ -479,7 +480,7 @@ func (s *Store) SetRole(ctx context.Context, muc, user int64, role store.Role, l
 
 // ChangeOwner implements store.Mucs.
 func (s *Store) ChangeOwner(ctx context.Context, muc, user, now int64) error {
-	return s.do(ctx, func(tx *sql.Conn) error {
+	return s.do(ctx, func(tx *statements) error {
 		ctx := context.Background()
 		if _, err := tx.ExecContext(ctx, "UPDATE muc_member SET role = ? WHERE muc = ? AND role > 1 AND role = ?", store.RoleMember, muc, store.RoleOwner); err != nil {
 			return err
@@ -494,7 +495,7 @@ func (s *Store) ChangeOwner(ctx context.Context, muc, user, now int64) error {
 
 // SetShield implements store.Mucs.
 func (s *Store) SetShield(ctx context.Context, muc int64, user store.Peer, on bool) (change store.MemberChange, err error) {
-	err = s.do(ctx, func(tx *sql.Conn) error {
+	err = s.do(ctx, func(tx *statements) error {
 		change = store.MemberChange{Users: []store.Peer{user}}
 		var app int64
 		var kind store.MucKind
@@ -512,7 +513,7 @@ func (s *Store) SetShield(ctx context.Context, muc int64, user store.Peer, on bo
 
 // SetMemberAttributes implements store.Mucs.
 func (s *Store) SetMemberAttributes(ctx context.Context, muc, user int64, change map[string]string, limit int) (attributes map[string]string, err error) {
-	err = s.do(ctx, func(tx *sql.Conn) error {
+	err = s.do(ctx, func(tx *statements) error {
 		ctx := context.Background()
 		member, err := scanMember(tx.QueryRowContext(ctx, "SELECT "+memberColumns+" FROM muc_member WHERE muc = ? AND user = ?", muc, user))
 		if err != nil {
@@ -558,8 +559,8 @@ func (s *Store) CountJoined(ctx context.Context, user int64, kind store.MucKind)
 }
 
 // ofOpenMuc runs a job on a group or room that is there.
-func (s *Store) ofOpenMuc(ctx context.Context, muc int64, run func(tx *sql.Conn) error) error {
-	return s.do(ctx, func(tx *sql.Conn) error {
+func (s *Store) ofOpenMuc(ctx context.Context, muc int64, run func(tx *statements) error) error {
+	return s.do(ctx, func(tx *statements) error {
 		if ok, err := exists(tx, "SELECT EXISTS (SELECT 1 FROM muc WHERE id = ? AND closed = 0)", muc); err != nil {
 			return err
 		} else if !ok {
@@ -571,7 +572,7 @@ func (s *Store) ofOpenMuc(ctx context.Context, muc int64, run func(tx *sql.Conn)
 
 // PutMarks implements store.Mucs.
 func (s *Store) PutMarks(ctx context.Context, muc int64, mark store.Mark, users []store.Marked, limit int) error {
-	return s.ofOpenMuc(ctx, muc, func(tx *sql.Conn) error {
+	return s.ofOpenMuc(ctx, muc, func(tx *statements) error {
 		if len(users) > 0 {
 			_, err := tx.ExecContext(context.Background(), "DELETE FROM muc_mark WHERE muc = ? AND mark = ? AND until > 0 AND until <= ?", muc, mark, users[0].Created)
 			if err != nil {
@@ -597,7 +598,7 @@ func (s *Store) PutMarks(ctx context.Context, muc int64, mark store.Mark, users 
 
 // DropMarks implements store.Mucs.
 func (s *Store) DropMarks(ctx context.Context, muc int64, mark store.Mark, users []int64) (dropped []store.Peer, err error) {
-	err = s.do(ctx, func(tx *sql.Conn) error {
+	err = s.do(ctx, func(tx *statements) error {
 		rows, err := tx.QueryContext(context.Background(), `DELETE FROM muc_mark WHERE muc = ? AND mark = ? AND user IN (SELECT value FROM json_each(?))
 			RETURNING user, name`, muc, mark, asJSON(users))
 		dropped, err = all(rows, err, scanPeer)
@@ -622,7 +623,7 @@ func (s *Store) ListMarks(ctx context.Context, muc int64, mark store.Mark, now, 
 
 // SetRoomTags implements store.Mucs.
 func (s *Store) SetRoomTags(ctx context.Context, muc, user int64, tags []string) error {
-	return s.ofOpenMuc(ctx, muc, func(tx *sql.Conn) error {
+	return s.ofOpenMuc(ctx, muc, func(tx *statements) error {
 		if err := mustBeIn(tx, muc, user); err != nil {
 			return err
 		}
@@ -638,7 +639,7 @@ func (s *Store) SetRoomTags(ctx context.Context, muc, user int64, tags []string)
 }
 
 // mustBeIn is ErrNotFound for who is no member.
-func mustBeIn(q querier, muc, user int64) error {
+func mustBeIn(q *statements, muc, user int64) error {
 	if ok, err := exists(q, "SELECT EXISTS (SELECT 1 FROM muc_member WHERE muc = ? AND user = ?)", muc, user); err != nil {
 		return err
 	} else if !ok {
@@ -658,7 +659,7 @@ func (s *Store) RoomTags(ctx context.Context, muc, user int64) ([]store.RoomTag,
 
 // MuteRoomTag implements store.Mucs.
 func (s *Store) MuteRoomTag(ctx context.Context, muc int64, tag string, until int64) (users []store.Peer, err error) {
-	err = s.ofOpenMuc(ctx, muc, func(tx *sql.Conn) error {
+	err = s.ofOpenMuc(ctx, muc, func(tx *statements) error {
 		ctx := context.Background()
 		if err := mustTouch(tx.ExecContext(ctx, "UPDATE room_tag SET until = ? WHERE muc = ? AND tag = ?", until, muc, tag)); err != nil {
 			return err
@@ -685,7 +686,7 @@ func scanAttribute(r row) (a store.Attribute, err error) {
 
 // SetRoomAttributes implements store.Mucs.
 func (s *Store) SetRoomAttributes(ctx context.Context, c store.AttributeChange, set map[string]string) (refused map[string]error, err error) {
-	err = s.attribute(ctx, c, func(tx *sql.Conn, there map[string]int64) error {
+	err = s.attribute(ctx, c, func(tx *statements, there map[string]int64) error {
 		var do []store.Attribute
 		do, refused = store.PickAttributes(c, set, there)
 		for _, a := range do {
@@ -701,8 +702,8 @@ func (s *Store) SetRoomAttributes(ctx context.Context, c store.AttributeChange, 
 }
 
 // attribute runs a job on the attributes of a room for a member of it. there is who has set which.
-func (s *Store) attribute(ctx context.Context, c store.AttributeChange, run func(tx *sql.Conn, there map[string]int64) error) error {
-	return s.ofOpenMuc(ctx, c.Muc, func(tx *sql.Conn) error {
+func (s *Store) attribute(ctx context.Context, c store.AttributeChange, run func(tx *statements, there map[string]int64) error) error {
+	return s.ofOpenMuc(ctx, c.Muc, func(tx *statements) error {
 		if ok, err := exists(tx, "SELECT ? OR EXISTS (SELECT 1 FROM muc_member WHERE muc = ? AND user = ?)", c.Outsider, c.Muc, c.User); err != nil {
 			return err
 		} else if !ok {
@@ -723,7 +724,7 @@ func (s *Store) attribute(ctx context.Context, c store.AttributeChange, run func
 
 // DropRoomAttributes implements store.Mucs.
 func (s *Store) DropRoomAttributes(ctx context.Context, c store.AttributeChange, keys []string) (refused map[string]error, err error) {
-	err = s.attribute(ctx, c, func(tx *sql.Conn, there map[string]int64) error {
+	err = s.attribute(ctx, c, func(tx *statements, there map[string]int64) error {
 		var drop []string
 		drop, refused = store.PickDropped(c, keys, there)
 		_, err := tx.ExecContext(context.Background(), "DELETE FROM room_attribute WHERE muc = ? AND key IN (SELECT value FROM json_each(?))", c.Muc, asJSON(drop))
@@ -734,7 +735,7 @@ func (s *Store) DropRoomAttributes(ctx context.Context, c store.AttributeChange,
 
 // PutSuperAdmin implements store.Mucs.
 func (s *Store) PutSuperAdmin(ctx context.Context, app int64, user store.Peer) error {
-	return s.relate(ctx, func(tx *sql.Conn) error {
+	return s.relate(ctx, func(tx *statements) error {
 		_, err := tx.ExecContext(context.Background(), "INSERT INTO super_admin (app, user, name) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", app, user.ID, user.Name)
 		return err
 	}, user.ID)
@@ -742,7 +743,7 @@ func (s *Store) PutSuperAdmin(ctx context.Context, app int64, user store.Peer) e
 
 // DropSuperAdmin implements store.Mucs.
 func (s *Store) DropSuperAdmin(ctx context.Context, app, user int64) (dropped bool, err error) {
-	err = s.do(ctx, func(tx *sql.Conn) error {
+	err = s.do(ctx, func(tx *statements) error {
 		dropped, err = touched(tx.ExecContext(context.Background(), "DELETE FROM super_admin WHERE app = ? AND user = ?", app, user))
 		return err
 	})
@@ -763,7 +764,7 @@ func (s *Store) ListSuperAdmins(ctx context.Context, app int64, offset, limit in
 
 // SetAway implements store.Mucs.
 func (s *Store) SetAway(ctx context.Context, user, since int64) error {
-	return s.do(ctx, func(tx *sql.Conn) error {
+	return s.do(ctx, func(tx *statements) error {
 		_, err := tx.ExecContext(context.Background(), "UPDATE muc_member SET away = ? WHERE user = ? AND kind = ?", since, user, store.MucRoom)
 		return err
 	})
@@ -802,7 +803,7 @@ func (s *Store) CheckAway(ctx context.Context, after, since, _ int64, limit int)
 	if gone, back := differs(); len(gone) == 0 && len(back) == 0 {
 		return last, nil
 	}
-	return last, s.do(ctx, func(tx *sql.Conn) error {
+	return last, s.do(ctx, func(tx *statements) error {
 		// Within the job: whoever comes after this look says so in a later one.
 		gone, back := differs()
 		const set = "UPDATE muc_member SET away = ? WHERE id IN (SELECT value FROM json_each(?))"
@@ -827,7 +828,7 @@ func (s *Store) AwayMembers(ctx context.Context, app, before int64, limit int) (
 }
 
 // leaveMucs removes a deleted user from all groups and rooms, within a job.
-func leaveMucs(tx *sql.Conn, user int64) error {
+func leaveMucs(tx *statements, user int64) error {
 	for _, statement := range []string{
 		"UPDATE muc SET members = members - 1 WHERE id IN (SELECT muc FROM muc_member WHERE user = ?)",
 		"UPDATE muc SET owner = 0, owner_name = '' WHERE owner = ?",

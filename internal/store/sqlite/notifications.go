@@ -26,7 +26,7 @@ func (s *Store) LostPushMarks(context.Context, int64) ([]store.PushMark, error) 
 
 // DropPushMark implements store.Notifications.
 func (s *Store) DropPushMark(ctx context.Context, _ int) error {
-	return s.do(ctx, func(tx *sql.Conn) error {
+	return s.do(ctx, func(tx *statements) error {
 		_, err := tx.ExecContext(context.Background(), "DELETE FROM meta WHERE key = ?", pushedMark)
 		return err
 	})
@@ -34,7 +34,7 @@ func (s *Store) DropPushMark(ctx context.Context, _ int) error {
 
 // PutNotifications implements store.Notifications.
 func (s *Store) PutNotifications(ctx context.Context, notifications []store.Notification, mark store.PushMark) error {
-	return s.do(ctx, func(tx *sql.Conn) error {
+	return s.do(ctx, func(tx *statements) error {
 		ctx := context.Background()
 		for _, n := range notifications {
 			// Who has been deleted meanwhile is told nothing.
@@ -56,7 +56,7 @@ func (s *Store) TakeNotifications(ctx context.Context, now, again int64, limit i
 	if err := s.readDB.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM notification WHERE due <= ?)", now).Scan(&some); err != nil || !some {
 		return nil, err // it costs no commit when there is nothing
 	}
-	err = s.do(ctx, func(tx *sql.Conn) error {
+	err = s.do(ctx, func(tx *statements) error {
 		rows, err := tx.QueryContext(context.Background(), `UPDATE notification SET due = ?2 WHERE id IN
 			(SELECT id FROM notification WHERE due <= ?1 ORDER BY due, id LIMIT ?3)
 			RETURNING id, app, user, device, timeline, seq, created, attempts, due`, now, again, limit)
@@ -70,7 +70,7 @@ func (s *Store) TakeNotifications(ctx context.Context, now, again int64, limit i
 
 // RetryNotification implements store.Notifications.
 func (s *Store) RetryNotification(ctx context.Context, id int64, attempts int, due int64) error {
-	return s.do(ctx, func(tx *sql.Conn) error {
+	return s.do(ctx, func(tx *statements) error {
 		_, err := tx.ExecContext(context.Background(), "UPDATE notification SET attempts = ?, due = ? WHERE id = ?", attempts, due, id)
 		return err
 	})
@@ -78,7 +78,7 @@ func (s *Store) RetryNotification(ctx context.Context, id int64, attempts int, d
 
 // FinishNotification implements store.Notifications.
 func (s *Store) FinishNotification(ctx context.Context, id int64) error {
-	return s.do(ctx, func(tx *sql.Conn) error {
+	return s.do(ctx, func(tx *statements) error {
 		_, err := tx.ExecContext(context.Background(), "DELETE FROM notification WHERE id = ?", id)
 		return err
 	})
@@ -100,7 +100,7 @@ func (s *Store) EntriesAfter(ctx context.Context, id int64, limit int) ([]store.
 	for low < high {
 		middle := low + (high-low+1)/2
 		var pos, at int64
-		if err := s.read.nearest.QueryRowContext(ctx, middle).Scan(&pos, &at); err != nil {
+		if err := s.readDB.QueryRowContext(ctx, entryFrom, middle).Scan(&pos, &at); err != nil {
 			return nil, fmt.Errorf("find entries: %w", err)
 		}
 		if at <= id {

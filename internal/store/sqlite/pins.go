@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 
 	"github.com/stoa-chat/stoa/internal/store"
@@ -10,7 +9,7 @@ import (
 
 // PutPin implements store.Pins.
 func (s *Store) PutPin(ctx context.Context, timeline, message int64, by store.Peer, now int64, limit int) error {
-	return s.do(ctx, func(tx *sql.Conn) error {
+	return s.do(ctx, func(tx *statements) error {
 		if ok, err := exists(tx, "SELECT EXISTS (SELECT 1 FROM pin WHERE timeline = ? AND message = ?)", timeline, message); err != nil {
 			return err
 		} else if ok {
@@ -29,7 +28,7 @@ func (s *Store) PutPin(ctx context.Context, timeline, message int64, by store.Pe
 
 // DropPin implements store.Pins.
 func (s *Store) DropPin(ctx context.Context, timeline, message int64) (dropped bool, err error) {
-	err = s.do(ctx, func(tx *sql.Conn) error {
+	err = s.do(ctx, func(tx *statements) error {
 		dropped, err = touched(tx.ExecContext(context.Background(), "DELETE FROM pin WHERE timeline = ? AND message = ?", timeline, message))
 		return err
 	})

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"fmt"
 
@@ -15,7 +14,7 @@ func (s *Store) Publish(ctx context.Context, p store.Publication, keep []string)
 	if err != nil {
 		return err
 	}
-	return s.relate(ctx, func(tx *sql.Conn) error {
+	return s.relate(ctx, func(tx *statements) error {
 		ctx := context.Background()
 		_, err := tx.ExecContext(ctx, "DELETE FROM presence WHERE user = ? AND resource NOT IN (SELECT value FROM json_each(?))", p.User, string(stay))
 		if err != nil {
@@ -52,7 +51,7 @@ func (s *Store) Watch(ctx context.Context, app, watcher int64, targets []store.P
 	for _, target := range targets {
 		users = append(users, target.ID)
 	}
-	return s.relate(ctx, func(tx *sql.Conn) error {
+	return s.relate(ctx, func(tx *statements) error {
 		ctx := context.Background()
 		for _, target := range targets {
 			_, err := tx.ExecContext(ctx, "INSERT OR REPLACE INTO watch (watcher, target, name, app, expires) VALUES (?, ?, ?, ?, ?)",
@@ -77,7 +76,7 @@ func (s *Store) Watch(ctx context.Context, app, watcher int64, targets []store.P
 
 // Unwatch implements store.Presence.
 func (s *Store) Unwatch(ctx context.Context, watcher int64, targets []int64) error {
-	return s.do(ctx, func(tx *sql.Conn) error {
+	return s.do(ctx, func(tx *statements) error {
 		_, err := tx.ExecContext(context.Background(),
 			"DELETE FROM watch WHERE watcher = ? AND target IN (SELECT value FROM json_each(?))", watcher, list(targets))
 		return err
@@ -120,7 +119,7 @@ func (s *Store) ForgetWatches(ctx context.Context, now int64, limit int) (n int,
 	if err := s.readDB.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM watch WHERE expires <= ?)", now).Scan(&some); err != nil || !some {
 		return 0, err // it costs no commit when there is nothing
 	}
-	err = s.do(ctx, func(tx *sql.Conn) error {
+	err = s.do(ctx, func(tx *statements) error {
 		result, err := tx.ExecContext(context.Background(), `DELETE FROM watch WHERE (watcher, target) IN
 			(SELECT watcher, target FROM watch WHERE expires <= ? LIMIT ?)`, now, limit)
 		if err != nil {
@@ -135,7 +134,7 @@ func (s *Store) ForgetWatches(ctx context.Context, now int64, limit int) (n int,
 
 // PutDepartures implements store.Presence.
 func (s *Store) PutDepartures(ctx context.Context, departures []store.Departure) error {
-	return s.do(ctx, func(tx *sql.Conn) error {
+	return s.do(ctx, func(tx *statements) error {
 		for _, d := range departures {
 			_, err := tx.ExecContext(context.Background(), "INSERT OR REPLACE INTO departure (user, resource, due) VALUES (?, ?, ?)",
 				d.User, d.Resource, d.Due)
@@ -153,7 +152,7 @@ func (s *Store) TakeDepartures(ctx context.Context, now int64, limit int) (taken
 	if err := s.readDB.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM departure WHERE due <= ?)", now).Scan(&some); err != nil || !some {
 		return nil, err
 	}
-	err = s.do(ctx, func(tx *sql.Conn) error {
+	err = s.do(ctx, func(tx *statements) error {
 		rows, err := tx.QueryContext(context.Background(), `DELETE FROM departure WHERE (user, resource) IN
 			(SELECT user, resource FROM departure WHERE due <= ? ORDER BY due LIMIT ?) RETURNING user, resource, due`, now, limit)
 		taken, err = collect(rows, err, func(r row) (d store.Departure, err error) {

@@ -12,7 +12,7 @@ import (
 // SetAttributes implements store.Profiles.
 func (s *Store) SetAttributes(ctx context.Context, app, user int64, set map[string]string, limit int) (map[string]string, error) {
 	all := map[string]string{}
-	err := s.relate(ctx, func(tx *sql.Conn) error {
+	err := s.relate(ctx, func(tx *statements) error {
 		ctx := context.Background()
 		for key, value := range set {
 			_, err := tx.ExecContext(ctx, "INSERT OR REPLACE INTO profile (user, key, value, app, size) VALUES (?, ?, ?, ?, ?)",
@@ -96,7 +96,7 @@ func (s *Store) Attributes(ctx context.Context, users []int64) (map[int64]map[st
 
 // DropAttributes implements store.Profiles.
 func (s *Store) DropAttributes(ctx context.Context, user int64) error {
-	return s.do(ctx, func(tx *sql.Conn) error {
+	return s.do(ctx, func(tx *statements) error {
 		_, err := tx.ExecContext(context.Background(), "DELETE FROM profile WHERE user = ?", user)
 		return err
 	})

@@ -11,7 +11,7 @@ import (
 
 // SetPush implements store.Push.
 func (s *Store) SetPush(ctx context.Context, user int64, p store.PushSetting, limit int) error {
-	return s.relate(ctx, func(tx *sql.Conn) error {
+	return s.relate(ctx, func(tx *statements) error {
 		ctx := context.Background()
 		if p.Type == "" && p.Until == 0 && p.Quiet == "" {
 			_, err := tx.ExecContext(ctx, "DELETE FROM push_setting WHERE user = ? AND scope = ? AND target = ?", user, p.Scope, p.Target)
@@ -58,7 +58,7 @@ func (s *Store) ListPushTypes(ctx context.Context, user, above int64, limit int)
 
 // SetPushUser implements store.Push.
 func (s *Store) SetPushUser(ctx context.Context, user int64, u store.PushUser) error {
-	return s.relate(ctx, func(tx *sql.Conn) error {
+	return s.relate(ctx, func(tx *statements) error {
 		_, err := tx.ExecContext(context.Background(), "INSERT OR REPLACE INTO push_user (user, language, detailed) VALUES (?, ?, ?)",
 			user, u.Language, u.Detailed)
 		return err
@@ -76,7 +76,7 @@ func (s *Store) PushUserOf(ctx context.Context, user int64) (u store.PushUser, e
 
 // BindPushToken implements store.Push.
 func (s *Store) BindPushToken(ctx context.Context, t store.PushToken, limit int) error {
-	return s.relate(ctx, func(tx *sql.Conn) error {
+	return s.relate(ctx, func(tx *statements) error {
 		ctx := context.Background()
 		_, err := tx.ExecContext(ctx, "DELETE FROM push_token WHERE app = ? AND notifier = ? AND token = ?", t.App, t.Notifier, t.Token)
 		if err != nil {
@@ -98,7 +98,7 @@ func (s *Store) BindPushToken(ctx context.Context, t store.PushToken, limit int)
 
 // UnbindPushToken implements store.Push.
 func (s *Store) UnbindPushToken(ctx context.Context, user int64, device string) error {
-	return s.do(ctx, func(tx *sql.Conn) error {
+	return s.do(ctx, func(tx *statements) error {
 		_, err := tx.ExecContext(context.Background(), "DELETE FROM push_token WHERE user = ? AND device = ?", user, device)
 		return err
 	})
@@ -115,7 +115,7 @@ func (s *Store) PushTokens(ctx context.Context, users []int64) ([]store.PushToke
 
 // DropPushToken implements store.Push.
 func (s *Store) DropPushToken(ctx context.Context, t store.PushToken) error {
-	return s.do(ctx, func(tx *sql.Conn) error {
+	return s.do(ctx, func(tx *statements) error {
 		_, err := tx.ExecContext(context.Background(),
 			"DELETE FROM push_token WHERE user = ? AND device = ? AND notifier = ? AND token = ? AND updated = ?",
 			t.User, t.Device, t.Notifier, t.Token, t.Updated)

@@ -12,7 +12,7 @@ import (
 
 // AddReaction implements store.Reactions.
 func (s *Store) AddReaction(ctx context.Context, message int64, text string, user store.Peer, now int64, limit int) (r store.Reaction, err error) {
-	err = s.do(ctx, func(tx *sql.Conn) (err error) {
+	err = s.do(ctx, func(tx *statements) (err error) {
 		ctx := context.Background()
 		r, err = readReaction(ctx, tx, message, text, user.ID)
 		switch {
@@ -44,7 +44,7 @@ func (s *Store) AddReaction(ctx context.Context, message int64, text string, use
 
 // RemoveReaction implements store.Reactions.
 func (s *Store) RemoveReaction(ctx context.Context, message int64, text string, user int64) (r store.Reaction, err error) {
-	err = s.do(ctx, func(tx *sql.Conn) (err error) {
+	err = s.do(ctx, func(tx *statements) (err error) {
 		ctx := context.Background()
 		if r, err = readReaction(ctx, tx, message, text, user); err != nil {
 			return err
@@ -83,12 +83,7 @@ func scanReaction(row row) (message int64, r store.Reaction, err error) {
 	return message, r, err
 }
 
-// querier is the writer's connection, or one to read with.
-type querier interface {
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}
-
-func readReaction(ctx context.Context, db querier, message int64, text string, user int64) (store.Reaction, error) {
+func readReaction(ctx context.Context, db *statements, message int64, text string, user int64) (store.Reaction, error) {
 	_, r, err := scanReaction(db.QueryRowContext(ctx, "SELECT "+reactionColumns+" FROM reaction r WHERE message = ?2 AND text = ?3", user, message, text))
 	return r, err
 }
@@ -146,7 +141,7 @@ func (s *Store) ListReactors(ctx context.Context, _, reaction, above int64, limi
 
 // DropReactions implements store.Reactions.
 func (s *Store) DropReactions(ctx context.Context, message int64) error {
-	return s.do(ctx, func(tx *sql.Conn) error {
+	return s.do(ctx, func(tx *statements) error {
 		_, err := tx.ExecContext(context.Background(), "DELETE FROM reactor WHERE reaction IN (SELECT id FROM reaction WHERE message = ?)", message)
 		if err == nil {
 			_, err = tx.ExecContext(context.Background(), "DELETE FROM reaction WHERE message = ?", message)

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 
 	"github.com/stoa-chat/stoa/internal/store"
@@ -10,7 +9,7 @@ import (
 
 // AddReceipt implements store.Receipts.
 func (s *Store) AddReceipt(ctx context.Context, message store.Point, user store.Peer, now int64) (count int, news bool, err error) {
-	err = s.do(ctx, func(tx *sql.Conn) error {
+	err = s.do(ctx, func(tx *statements) error {
 		result, err := tx.ExecContext(context.Background(), "INSERT INTO receipt (timeline, seq, user, name, created) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
 			message.Timeline, message.Seq, user.ID, user.Name, now)
 		if err != nil {
@@ -54,7 +53,7 @@ func (s *Store) ListReceipts(ctx context.Context, message store.Point, above int
 
 // DropReceipts implements store.Receipts.
 func (s *Store) DropReceipts(ctx context.Context, message store.Point) error {
-	return s.do(ctx, func(tx *sql.Conn) error {
+	return s.do(ctx, func(tx *statements) error {
 		_, err := tx.ExecContext(context.Background(), "DELETE FROM receipt WHERE timeline = ? AND seq = ?", message.Timeline, message.Seq)
 		return storeError(err)
 	})

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 
 	"github.com/stoa-chat/stoa/internal/store"
@@ -10,7 +9,7 @@ import (
 
 // PutReport implements store.Reports.
 func (s *Store) PutReport(ctx context.Context, r store.Report) error {
-	return s.do(ctx, func(tx *sql.Conn) error {
+	return s.do(ctx, func(tx *statements) error {
 		_, err := tx.ExecContext(context.Background(), `INSERT OR REPLACE INTO report
 			(app, message, reporter, name, type, reason, created, sent, meta) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			r.App, r.Message, r.Reporter.ID, r.Reporter.Name, r.Type, r.Reason, r.Time, r.Sent, notNull(r.Meta))

@@ -26,7 +26,7 @@ func (s *sessions) forget(user int64) {
 
 // OpenDevice implements store.Sessions.
 func (s *Store) OpenDevice(ctx context.Context, d store.Device) (store.Device, error) {
-	err := s.do(ctx, func(tx *sql.Conn) error {
+	err := s.do(ctx, func(tx *statements) error {
 		ctx := context.Background()
 		err := tx.QueryRowContext(ctx, "UPDATE device SET seen = ?, platform = ?, uuid = ?, name = ? WHERE user = ? AND resource = ? RETURNING id",
 			d.Seen, d.Platform, d.UUID, d.Name, d.User, d.Resource).Scan(&d.ID)
@@ -46,7 +46,7 @@ func (s *Store) OpenDevice(ctx context.Context, d store.Device) (store.Device, e
 
 // SeeDevice implements store.Sessions.
 func (s *Store) SeeDevice(ctx context.Context, user, device, seen int64) error {
-	return s.do(ctx, func(tx *sql.Conn) error {
+	return s.do(ctx, func(tx *statements) error {
 		_, err := tx.ExecContext(context.Background(), "UPDATE device SET seen = MAX(seen, ?) WHERE id = ? AND user = ?", seen, device, user)
 		return err
 	})
@@ -83,7 +83,7 @@ func (s *Store) ForgetDevices(ctx context.Context, before int64, limit int) (int
 	if err := rows.Err(); err != nil || len(old) == 0 {
 		return 0, err
 	}
-	return len(old), s.do(ctx, func(tx *sql.Conn) error {
+	return len(old), s.do(ctx, func(tx *statements) error {
 		for _, d := range old {
 			if _, err := tx.ExecContext(context.Background(), "DELETE FROM device WHERE id = ?", d.ID); err != nil {
 				return err
@@ -145,7 +145,7 @@ func (s *Store) HasSession(_ context.Context, user, id int64) (bool, error) {
 // JoinCluster implements store.Cluster. The node is always 0: the folder's lock is the lease.
 func (s *Store) JoinCluster(ctx context.Context, now, until int64) (store.Lease, error) {
 	var lease store.Lease
-	err := s.do(ctx, func(tx *sql.Conn) (err error) {
+	err := s.do(ctx, func(tx *statements) (err error) {
 		if lease.IDFloor, err = s.mark(context.Background(), "id_floor"); err != nil {
 			return err
 		}
@@ -157,7 +157,7 @@ func (s *Store) JoinCluster(ctx context.Context, now, until int64) (store.Lease,
 
 // RenewNode implements store.Cluster.
 func (s *Store) RenewNode(ctx context.Context, _ store.Lease, _, until int64) error {
-	return s.do(ctx, func(tx *sql.Conn) error {
+	return s.do(ctx, func(tx *statements) error {
 		_, err := tx.ExecContext(context.Background(), setMark+" WHERE excluded.value > value", "id_floor", until)
 		return err
 	})

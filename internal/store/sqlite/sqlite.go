@@ -31,12 +31,12 @@ var migrations embed.FS
 
 // Store is a store.Store in one SQLite file. Sessions are kept in memory: there is one node.
 type Store struct {
-	log     *slog.Logger
-	lock    *os.File // held while the folder is ours
-	writeDB *sql.DB
-	readDB  *sql.DB
-	pushDB  *sql.DB // moves the log into the database
-	read    readStatements
+	log      *slog.Logger
+	lock     *os.File // held while the folder is ours
+	writeDB  *sql.DB
+	readPool *sql.DB
+	readDB   *statements // in readPool
+	pushDB   *sql.DB     // moves the log into the database
 
 	writer   writer
 	timeline timelines
@@ -85,13 +85,12 @@ func (s *Store) open(ctx context.Context, path string) error {
 	if err := migrate(ctx, s.writeDB); err != nil {
 		return err
 	}
-	if s.readDB, err = openDB(path, 2*runtime.GOMAXPROCS(0)+2, "query_only(1)", "cache_size(-8192)"); err != nil {
+	s.readPool, err = openDB(path, 2*runtime.GOMAXPROCS(0)+2, "query_only(1)", "cache_size(-8192)")
+	if err != nil {
 		return err
 	}
+	s.readDB = newStatements(s.readPool)
 	if s.pushDB, err = openDB(path, 1, "synchronous(FULL)"); err != nil {
-		return err
-	}
-	if err := s.read.prepare(ctx, s.readDB); err != nil {
 		return err
 	}
 	if err := s.writer.prepare(ctx, s.writeDB); err != nil {
@@ -172,46 +171,17 @@ func (s *Store) Close() error {
 
 func (s *Store) shut() error {
 	var errs []error
-	if s.writer.conn != nil { // else the last connection stays, and with it the log
-		errs = append(errs, s.writer.conn.Close())
+	for _, statements := range []*statements{s.writer.conn, s.readDB} { // a connection left open would keep the log
+		if statements != nil {
+			errs = append(errs, statements.Close())
+		}
 	}
-	for _, db := range []*sql.DB{s.readDB, s.pushDB, s.writeDB} {
+	for _, db := range []*sql.DB{s.pushDB, s.writeDB} {
 		if db != nil {
 			errs = append(errs, db.Close())
 		}
 	}
 	return errors.Join(append(errs, s.lock.Close())...)
-}
-
-// readStatements are the prepared reads of the message and login paths.
-type readStatements struct {
-	user, relation, mucByID, standing, entries, byPosition, positions, nearest *sql.Stmt
-}
-
-func (r *readStatements) prepare(ctx context.Context, db *sql.DB) error {
-	for statement, text := range map[**sql.Stmt]string{
-		&r.user:    "SELECT " + userColumns + " FROM user WHERE app = ? AND name = ?",
-		&r.mucByID: "SELECT " + mucColumns + " FROM muc m WHERE m.id = ? AND m.closed = 0",
-		&r.standing: `SELECT 0, role, joined, shielded, 0, '' FROM muc_member WHERE muc = ?1 AND user = ?2
-			UNION ALL SELECT mark, 0, until, 0, by_user, by_name FROM muc_mark WHERE muc = ?1 AND user = ?2`,
-		&r.relation: `SELECT EXISTS (SELECT 1 FROM contact WHERE user = ?1 AND peer = ?2),
-			EXISTS (SELECT 1 FROM block WHERE user = ?1 AND peer = ?2),
-			EXISTS (SELECT 1 FROM invitation WHERE user = ?1 AND peer = ?2)`,
-		&r.entries: "SELECT " + entryColumns + ` FROM entry_index i JOIN entry e ON e.pos = i.pos
-			WHERE i.timeline = ? AND i.seq > ? ORDER BY i.seq LIMIT ?`,
-		&r.byPosition: "SELECT " + entryColumns + " FROM entry e WHERE e.pos IN (SELECT value FROM json_each(?)) ORDER BY e.seq",
-		&r.nearest:    "SELECT pos, id FROM entry WHERE pos >= ? ORDER BY pos LIMIT 1",
-		&r.positions: `SELECT s.timeline, t.kind, t.a, t.head, s.until, MAX(COALESCE(c.seq, 0), s.start)
-			FROM subscription s JOIN timeline t ON t.id = s.timeline
-			LEFT JOIN cursor c ON c.user = s.user AND c.device = ? AND c.timeline = s.timeline
-			WHERE s.user = ? AND s.until > 0 ORDER BY s.timeline`,
-	} {
-		var err error
-		if *statement, err = db.PrepareContext(ctx, text); err != nil {
-			return fmt.Errorf("prepare read: %w", err)
-		}
-	}
-	return nil
 }
 
 // storeError turns the engine's errors into those of the store package.

@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"database/sql"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -56,7 +55,7 @@ func TestWriterSyncsEveryCommit(t *testing.T) {
 		if n := s.writeDB.Stats().OpenConnections; n != 1 {
 			t.Fatalf("the writer has %d connections", n)
 		}
-		if err := s.do(t.Context(), func(tx *sql.Conn) error {
+		if err := s.do(t.Context(), func(tx *statements) error {
 			return tx.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&got)
 		}); err != nil {
 			t.Fatal(err)

@@ -228,7 +228,7 @@ func (s *Store) unsubscribe(key store.Key, users []int64) (store.Timeline, error
 
 // Subscribe implements store.Timelines.
 func (s *Store) Subscribe(ctx context.Context, key store.Key, users []int64) (t store.Timeline, err error) {
-	err = s.do(ctx, func(*sql.Conn) error {
+	err = s.do(ctx, func(*statements) error {
 		t, err = s.subscribe(key, users)
 		return err
 	})
@@ -237,7 +237,7 @@ func (s *Store) Subscribe(ctx context.Context, key store.Key, users []int64) (t 
 
 // Unsubscribe implements store.Timelines.
 func (s *Store) Unsubscribe(ctx context.Context, key store.Key, users []int64) (t store.Timeline, err error) {
-	err = s.do(ctx, func(*sql.Conn) error {
+	err = s.do(ctx, func(*statements) error {
 		t, err = s.unsubscribe(key, users)
 		return err
 	})

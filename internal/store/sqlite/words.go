@@ -43,7 +43,7 @@ func (s *Store) Unindexed(ctx context.Context, limit int) ([]store.Found, store.
 
 // Index implements store.Words.
 func (s *Store) Index(ctx context.Context, documents []store.Document, progress store.Progress) error {
-	return s.do(ctx, func(tx *sql.Conn) error {
+	return s.do(ctx, func(tx *statements) error {
 		ctx := context.Background()
 		for _, d := range documents {
 			pos, err := s.posOf(d.Timeline, d.Seq)

@@ -16,13 +16,13 @@ var errClosed = errors.New("store is closed")
 // A job is one caller's part of a commit. It runs on the writer's goroutine inside the transaction. An error undoes the
 // job alone.
 type job struct {
-	run  func(tx *sql.Conn) error
+	run  func(tx *statements) error
 	done chan error
 }
 
 // writer gathers jobs and appends while a commit is under way.
 type writer struct {
-	conn       *sql.Conn
+	conn       *statements
 	statements writeStatements
 	wake       chan struct{}
 
@@ -46,7 +46,7 @@ func (w *writer) prepare(ctx context.Context, db *sql.DB) error {
 	if err != nil {
 		return fmt.Errorf("take write connection: %w", err)
 	}
-	w.conn = conn
+	w.conn = newStatements(conn)
 	st := &w.statements
 	for statement, text := range map[**sql.Stmt]string{
 		&st.begin:     "BEGIN IMMEDIATE",
@@ -82,7 +82,7 @@ func (w *writer) prepare(ctx context.Context, db *sql.DB) error {
 }
 
 // do runs a job in the next commit and waits for it.
-func (s *Store) do(ctx context.Context, run func(tx *sql.Conn) error) error {
+func (s *Store) do(ctx context.Context, run func(tx *statements) error) error {
 	j := job{run: run, done: make(chan error, 1)}
 	s.writer.mu.Lock()
 	if s.writer.closing {
