@@ -52,6 +52,9 @@ func measureLoad(ctx context.Context, load *bench.Load, run func(context.Context
 // measure runs a workload, several times if that is wished, and prints its result, or what the results say together. It
 // ends with the first run that finds a broken promise.
 func measure(ctx context.Context, repeat int, asJSON bool, plot string, run func(context.Context) (*bench.Result, error)) (err error) {
+	if repeat < 1 {
+		return errors.New("repeat must be at least 1")
+	}
 	var results []*bench.Result
 	for range repeat {
 		result, fault := run(ctx)

@@ -36,6 +36,7 @@ type session struct {
 	base     uint64 // message n has the client id base+n; like the web client's, base is the ms since 2010
 	closing  atomic.Bool
 	heard    atomic.Bool   // something came down since the last heartbeat
+	greeted  atomic.Bool   // something came down since the sign-in
 	done     chan struct{} // closed when the reader has ended
 
 	// The rest belongs to the reader.
@@ -124,6 +125,7 @@ func (s *session) run() {
 		if err == nil {
 			if !s.heard.Load() {
 				s.heard.Store(true)
+				s.greeted.Store(true)
 			}
 			err = s.handle(frame)
 		}

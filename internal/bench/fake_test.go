@@ -283,6 +283,7 @@ func (u *fakeUser) jid() *msync.JID { return &msync.JID{Name: "q-" + u.name} }
 func (s *fakeServer) store(u *fakeUser, entry *msync.Meta) {
 	u.queue = append(u.queue, entry)
 	switch {
+	case u.socket == nil: // away
 	case !s.notices && u.given == len(u.queue)-1:
 		u.given++
 		u.batches++

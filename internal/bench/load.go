@@ -23,6 +23,7 @@ type Load struct {
 	Duration     time.Duration `name:"duration" help:"How long to measure." default:"10s"`
 	Warmup       time.Duration `name:"warmup" help:"How long to run before measuring." default:"1s"`
 	PID          int           `name:"pid" help:"The server's process on this machine, to read its CPU time and memory where it shows no metrics at the URL."`
+	Admin        string        `name:"admin" help:"Where the server shows its metrics and profiles, if not at the URL: the admin address of stoa serve." placeholder:"URL"`
 	JSON         bool          `name:"json" help:"Print the result as JSON."`
 	Repeat       int           `name:"repeat" help:"How often to measure; medians and spread are told." default:"1"`
 	Plot         string        `name:"plot" help:"Write a picture (SVG) of the last run: throughput and latencies over time." placeholder:"FILE"`
@@ -47,7 +48,10 @@ func (l *Load) Validate() error {
 	complain(l.Body < stampSize, "body must be at least %d bytes", stampSize)
 	complain(l.Duration <= 0, "duration must be positive")
 	complain(l.Warmup < 0, "warmup must not be negative")
-	complain(l.Repeat < 0, "repeat must be at least 1")
+	if l.Admin != "" {
+		u, err := url.Parse(l.Admin)
+		complain(err != nil || u.Host == "", "admin %q is not http://host", l.Admin)
+	}
 	return errors.Join(wrong...)
 }
 
@@ -71,6 +75,26 @@ func (l *Load) lastMessages(ctx context.Context) time.Duration {
 	return patience
 }
 
+// watch finds a way to watch the server and follows its memory until end is called.
+func (l *Load) watch(ctx context.Context) (p *peak, source string, err error) {
+	base := cmp.Or(l.Admin, l.URL)
+	p = &peak{}
+	if p.probe, source, err = findProbe(ctx, base, l.PID); err != nil {
+		return nil, "", err
+	}
+	following, end := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		p.follow(following)
+	}()
+	p.end = func() {
+		end()
+		<-done
+	}
+	return p, source, nil
+}
+
 // running is a load while it runs.
 type running interface {
 	// run makes the users, lets them send for the load's time, and waits for what is on its way. No window means that it
@@ -87,22 +111,23 @@ func (l *Load) measured(ctx context.Context, result *Result, load running) (*Res
 	out := newProgress(l.Progress)
 	defer out.end()
 	result.BodyBytes = l.Body
-	watch, source, err := findProbe(ctx, l.URL, l.PID)
+	watch, source, err := l.watch(ctx)
 	if err != nil {
 		return nil, err
 	}
+	defer watch.end()
 	crowd, err := gather(ctx, l.target(), heartbeat)
 	if err != nil {
 		return nil, err
 	}
-	window, err := load.run(ctx, crowd, watch, out)
+	window, err := load.run(ctx, crowd, watch.read, out)
 	crowd.Close() // from here on nothing is written to what load holds
 	if window == nil {
 		return nil, err
 	}
 	result.setWindow(*window)
 	if err == nil {
-		result.ServerSource = source
+		result.ServerSource, result.ServerPeakRSSBytes = source, watch.rss.Load()
 	}
 	result.Interrupted = window.took < l.Duration
 	result.setTrouble(load.problems())

@@ -28,6 +28,8 @@ type window struct {
 	ack, deliver *counts
 	serverCPU    time.Duration
 	serverRSS    int64 // at its end
+	allocs       uint64
+	commits      uint64
 	generatorCPU time.Duration
 	series       []Second // about one for each second of the run, warm-up included
 }
@@ -38,7 +40,8 @@ func (m *meter) mark(server usage) mark {
 
 func between(a, b mark) window {
 	return window{took: b.at.Sub(a.at), ack: b.ack.since(a.ack), deliver: b.deliver.since(a.deliver),
-		serverCPU: b.server.cpu - a.server.cpu, serverRSS: b.server.rss, generatorCPU: b.generator - a.generator}
+		serverCPU: b.server.cpu - a.server.cpu, serverRSS: b.server.rss, allocs: b.server.allocs - a.server.allocs,
+		commits: b.server.commits - a.server.commits, generatorCPU: b.generator - a.generator}
 }
 
 // measure lets a load run for the warm-up and then for the duration, with a line of progress a second, and returns what

@@ -1,6 +1,8 @@
 package bench
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +11,8 @@ import (
 )
 
 // Rest is the workload of users who are online and do nothing: how much of the server's memory each takes. The memory of
-// making the users counts, too.
+// making the users counts, too. It is for a server that has just been started: one that was busy before takes connections
+// into memory that it has already.
 type Rest struct {
 	Load
 	Users int `name:"users" help:"Users who sign in." default:"5000"`
@@ -19,14 +22,28 @@ type Rest struct {
 func (r *Rest) Validate() error { return errors.Join(r.Load.Validate(), atLeast("users", r.Users, 1)) }
 
 // Run signs the users in, lets them rest for the duration, and tells the memory for each. It is an error if the server's
-// memory cannot be read, or if somebody is not online at the end.
+// memory cannot be read or has not grown, or if somebody is not online at the end.
 func (r *Rest) Run(ctx context.Context) (*Result, error) {
 	return r.observed(ctx, "idle", r.Users, func(ctx context.Context, crowd *Crowd, watch probe, out *progress, result *Result) error {
-		before, err := watch(ctx)
+		// Two readings: the process's memory before anything was done for the users, and what is in use before they come.
+		settled := func() (usage, error) {
+			if err := rested(ctx, watch, out); err != nil {
+				return usage{}, err
+			}
+			if err := collectGarbage(ctx, r.Admin); err != nil {
+				return usage{}, err
+			}
+			return watch(ctx)
+		}
+		before, err := settled()
 		if err != nil {
 			return err
 		}
 		tokens, err := crowd.everybody(ctx, r.Users, out)
+		if err != nil {
+			return err
+		}
+		made, err := settled()
 		if err != nil {
 			return err
 		}
@@ -40,12 +57,26 @@ func (r *Rest) Run(ctx context.Context) (*Result, error) {
 		case <-ctx.Done():
 			result.Interrupted = true
 		}
+		if err := collectGarbage(context.WithoutCancel(ctx), r.Admin); err != nil {
+			return err
+		}
 		after, err := watch(context.WithoutCancel(ctx))
 		if err != nil {
 			return err
 		}
 		result.usage(before, after, time.Since(began))
-		result.BytesPerConnection = float64(after.rss-before.rss) / float64(r.Users)
+		if after.rss <= before.rss {
+			return fmt.Errorf("the server's memory has not grown: it held %d MiB before and %d MiB after; measure one that has just been started",
+				before.rss>>20, after.rss>>20)
+		}
+		each := func(n int64) float64 { return float64(n) / float64(r.Users) }
+		result.BytesPerConnection = each(after.rss - before.rss)
+		if after.goroutines > 0 {
+			result.GoroutinesPerConnection = each(after.goroutines - made.goroutines)
+		}
+		if r.Admin != "" {
+			result.LiveBytesPerConnection = each(after.live - made.live)
+		}
 		if n := crowd.Online(); n < r.Users {
 			return fmt.Errorf("%d of %d users are online", n, r.Users)
 		}
@@ -71,6 +102,9 @@ func (l *Logins) Run(ctx context.Context) (*Result, error) {
 		if err != nil {
 			return err
 		}
+		if err := rested(ctx, watch, out); err != nil {
+			return err
+		}
 		before, err := watch(ctx)
 		if err != nil {
 			return err
@@ -80,6 +114,8 @@ func (l *Logins) Run(ctx context.Context) (*Result, error) {
 			return err
 		}
 		took := time.Since(began)
+		// A login is over for the server when the list of what is unread, too, is answered.
+		crowd.greeted(ctx, len(tokens))
 		after, err := watch(ctx)
 		if err != nil {
 			return err
@@ -110,21 +146,23 @@ func (c *CatchUp) Run(ctx context.Context) (*Result, error) {
 			return err
 		}
 		out.status("sending %d messages", c.Messages)
-		if err := c.fill(ctx, crowd, tokens[0]); err != nil {
+		t := &taker{want: c.Messages, filler: letters(c.Body, 0)[stampSize:], all: make(chan struct{})}
+		if err := c.fill(ctx, crowd, tokens[0], &t.ledger); err != nil {
 			return err
 		}
-		result.Sent, result.Acked = uint64(c.Messages), uint64(c.Messages)
+		if err := rested(ctx, watch, out); err != nil {
+			return err
+		}
 		before, err := watch(ctx)
 		if err != nil {
 			return err
 		}
 		out.status("catching up")
-		t := &taker{want: int64(c.Messages), all: make(chan struct{})}
 		began := time.Now()
 		if _, err := crowd.login(ctx, crowd.name("u", 1), tokens[1], t); err != nil {
 			return err
 		}
-		patience, cancel := context.WithTimeout(ctx, 6*drainTime)
+		patience, cancel := context.WithTimeout(ctx, cmp.Or(c.patience, 6*drainTime))
 		defer cancel()
 		select {
 		case <-t.all:
@@ -136,22 +174,18 @@ func (c *CatchUp) Run(ctx context.Context) (*Result, error) {
 			return err
 		}
 		result.usage(before, after, took)
-		result.Delivered = uint64(t.got.Load())
-		result.CaughtUpPerS, result.CaughtUpPerCPUS = rate(result.Delivered, took), rate(result.Delivered, after.cpu-before.cpu)
-		switch {
-		case result.Delivered < result.Acked:
-			result.Lost = result.Acked - result.Delivered
-		case result.Delivered > result.Acked:
-			result.Doubled = result.Delivered - result.Acked
-		}
-		return result.failure()
+		sum := t.ledger.sum()
+		result.Acked, result.Delivered, result.Misdelivered = sum.acked, sum.delivered, t.wrong.Load()
+		result.setTally(sum)
+		result.CaughtUpPerS, result.CaughtUpPerCPUS = rate(sum.delivered, took), rate(sum.delivered, after.cpu-before.cpu)
+		return nil
 	})
 }
 
 // fill sends the messages, many at a time, and waits until all are acknowledged.
-func (c *CatchUp) fill(ctx context.Context, crowd *Crowd, token string) error {
+func (c *CatchUp) fill(ctx context.Context, crowd *Crowd, token string, book *ledger) error {
 	const open = 256
-	a := &asker{sent: uint64(c.Messages), open: make(chan struct{}, open), gone: make(chan error, 1)}
+	a := &asker{ledger: book, open: make(chan struct{}, open), gone: make(chan error, 1)}
 	from, to := crowd.name("u", 0), crowd.name("u", 1)
 	s, err := crowd.login(ctx, from, token, a)
 	if err != nil {
@@ -168,11 +202,13 @@ func (c *CatchUp) fill(ctx context.Context, crowd *Crowd, token string) error {
 		}
 	}
 	message := newTextMessage(bodySingle, crowd.target.App, from, to, s.base+1, letters(c.Body, 0))
-	for n := range uint64(c.Messages) {
+	for range c.Messages {
 		if err := room(); err != nil {
 			return err
 		}
-		message.setID(s.base + n + 1)
+		number := book.send(0)
+		message.setID(s.base + number)
+		stamp(message.text, 0, number, 0)
 		s.conn.queue(opBinary, message.frame)
 		if err := s.conn.flush(); err != nil {
 			return err
@@ -189,32 +225,42 @@ func (c *CatchUp) fill(ctx context.Context, crowd *Crowd, token string) error {
 	return nil
 }
 
-// taker counts what a session gets.
+// taker enters what a session gets.
 type taker struct {
 	idle
-	got  atomic.Int64
-	want int64
-	all  chan struct{}
+	ledger ledger
+	filler []byte // what follows the stamp in every body
+	wrong  atomic.Uint64
+	got    int // belongs to the session's reader
+	want   int
+	all    chan struct{}
 }
 
-func (t *taker) received(uint64, []byte) {
-	if t.got.Add(1) == t.want {
-		close(t.all)
+func (t *taker) received(id uint64, text []byte) {
+	_, number, _, ok := parseStamp(text)
+	if !ok || !bytes.Equal(text[stampSize:], t.filler) {
+		t.wrong.Add(1)
+		return
+	}
+	if t.ledger.deliver(number, id) {
+		if t.got++; t.got == t.want {
+			close(t.all)
+		}
 	}
 }
 
 // asker takes the answers to messages of which some may be open at a time.
 type asker struct {
 	idle
-	sent    uint64
+	ledger  *ledger
 	open    chan struct{} // one for each message without an answer
 	refused atomic.Int64
 	gone    chan error
 }
 
 func (a *asker) answered(number, code uint64, _ []byte) {
-	if number > a.sent {
-		return // the report after the sign-in
+	if _, ok := a.ledger.answer(number, code != 0); !ok {
+		return // to the report after the sign-in, or a second one
 	}
 	if code != 0 {
 		a.refused.Add(1)
@@ -233,13 +279,14 @@ func (l *Load) observed(ctx context.Context, workload string, users int,
 	out := newProgress(l.Progress)
 	defer out.end()
 	result := newResult(workload)
-	result.Users = users
-	watch, source, err := findProbe(ctx, l.URL, l.PID)
+	result.Users, result.BodyBytes = users, l.Body
+	watch, source, err := l.watch(ctx)
 	if err != nil {
 		return nil, err
 	}
+	defer watch.end()
 	if source == "" {
-		return nil, errors.New("the server shows no metrics at this address: name its process with --pid")
+		return nil, errors.New("the server shows no metrics at this address: name its --admin address, or its process with --pid")
 	}
 	result.ServerSource = source
 	crowd, err := gather(ctx, l.target(), heartbeat)
@@ -247,10 +294,30 @@ func (l *Load) observed(ctx context.Context, workload string, users int,
 		return nil, err
 	}
 	defer crowd.Close()
-	if err := run(ctx, crowd, watch, out, result); err != nil {
+	err = run(ctx, crowd, watch.read, out, result)
+	result.ServerPeakRSSBytes = watch.rss.Load()
+	if fault := result.failure(); fault != nil && result.Sent > 0 {
+		return result, fault
+	}
+	if err != nil {
 		return nil, err
 	}
 	return result, nil
+}
+
+// greeted waits until something has come down on each of the crowd's first n sessions after its sign-in, for as long as a
+// sign-in may take.
+func (c *Crowd) greeted(ctx context.Context, n int) {
+	drain(ctx, loginTime, func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		for _, s := range c.sessions[:n] {
+			if !s.greeted.Load() {
+				return false
+			}
+		}
+		return true
+	}, func(context.Context) {})
 }
 
 // everybody registers users and returns their tokens.

@@ -36,12 +36,20 @@ type Result struct {
 	AckMS            Quantiles `json:"ack_ms"`     // from sending to the server's acknowledgement
 	DeliverMS        Quantiles `json:"deliver_ms"` // from sending to the receiver
 
+	// What the server's metrics count; 0 without them.
+	AllocsPerAcked     float64 `json:"allocs_per_acked,omitempty"`
+	AllocsPerDelivered float64 `json:"allocs_per_delivered,omitempty"`
+	CommitsPer1KAcked  float64 `json:"commits_per_1k_acked,omitempty"`
+
 	BytesPerConnection float64 `json:"bytes_per_connection,omitempty"` // idle: of the server's memory
-	LoginsPerS         float64 `json:"logins_per_s,omitempty"`
-	LoginsPerCPUS      float64 `json:"logins_per_cpu_s,omitempty"`
-	CaughtUpPerS       float64 `json:"caught_up_per_s,omitempty"` // catchup: messages
-	CaughtUpPerCPUS    float64 `json:"caught_up_per_cpu_s,omitempty"`
-	StartMS            float64 `json:"start_ms,omitempty"` // start: from exec to the first accepted login
+	// LiveBytesPerConnection is what is in use of heap and stacks, after a collection of the garbage; idle with Admin only.
+	LiveBytesPerConnection  float64 `json:"live_bytes_per_connection,omitempty"`
+	GoroutinesPerConnection float64 `json:"goroutines_per_connection,omitempty"` // idle
+	LoginsPerS              float64 `json:"logins_per_s,omitempty"`
+	LoginsPerCPUS           float64 `json:"logins_per_cpu_s,omitempty"`
+	CaughtUpPerS            float64 `json:"caught_up_per_s,omitempty"` // catchup: messages
+	CaughtUpPerCPUS         float64 `json:"caught_up_per_cpu_s,omitempty"`
+	StartMS                 float64 `json:"start_ms,omitempty"` // start: from exec to the first accepted login
 
 	Sent          uint64            `json:"sent"`
 	Lost          uint64            `json:"lost"`           // acknowledged, but not delivered by the end of the drain
@@ -58,6 +66,7 @@ type Result struct {
 
 	ServerSource         string  `json:"server_source"` // where the server_ figures are from: "proc", "metrics", or "" (unknown, all 0)
 	ServerRSSBytes       int64   `json:"server_rss_bytes"`
+	ServerPeakRSSBytes   int64   `json:"server_peak_rss_bytes"` // the highest of one reading a second, from before the users were made
 	ServerCPUS           float64 `json:"server_cpu_s"`
 	ServerCPUSPer10KAckd float64 `json:"server_cpu_s_per_10k_acked"`
 	GeneratorCPUS        float64 `json:"generator_cpu_s"`
@@ -111,6 +120,11 @@ func (r *Result) setWindow(w window) {
 	r.ServerRSSBytes, r.ServerCPUS, r.GeneratorCPUS = w.serverRSS, w.serverCPU.Seconds(), w.generatorCPU.Seconds()
 	if r.Acked > 0 {
 		r.ServerCPUSPer10KAckd = r.ServerCPUS / float64(r.Acked) * 10_000
+		r.AllocsPerAcked = float64(w.allocs) / float64(r.Acked)
+		r.CommitsPer1KAcked = float64(w.commits) / float64(r.Acked) * 1000
+	}
+	if r.Delivered > 0 {
+		r.AllocsPerDelivered = float64(w.allocs) / float64(r.Delivered)
 	}
 }
 
@@ -217,8 +231,12 @@ func (r *Result) Print(w io.Writer) {
 		fmt.Fprintf(w, "  refused %s times: %s\n", grouped(float64(n)), reason)
 	}
 	if r.ServerSource != "" {
-		fmt.Fprintf(w, "  server: %.2f s CPU, %.3f s for 10,000 acknowledged, %.1f MiB\n",
-			r.ServerCPUS, r.ServerCPUSPer10KAckd, float64(r.ServerRSSBytes)/(1<<20))
+		fmt.Fprintf(w, "  server: %.2f s CPU, %.3f s for 10,000 acknowledged, %.1f MiB, at most %.1f MiB\n",
+			r.ServerCPUS, r.ServerCPUSPer10KAckd, float64(r.ServerRSSBytes)/(1<<20), float64(r.ServerPeakRSSBytes)/(1<<20))
+		if r.AllocsPerAcked > 0 {
+			fmt.Fprintf(w, "  server: %.1f allocations for each acknowledged, %.2f for each delivered; %.1f commits for 1,000\n",
+				r.AllocsPerAcked, r.AllocsPerDelivered, r.CommitsPer1KAcked)
+		}
 	} else {
 		fmt.Fprintln(w, "  server: CPU and memory unknown (no metrics at this address; on the same machine --pid helps)")
 	}
@@ -235,6 +253,8 @@ func (r *Result) printFigures(w io.Writer) {
 	}{
 		{float64(r.Users), "users"},
 		{r.BytesPerConnection / 1024, "KiB of the server's memory for each connection"},
+		{r.LiveBytesPerConnection / 1024, "KiB in use for each connection, after a collection of the garbage"},
+		{r.GoroutinesPerConnection, "goroutines for each connection"},
 		{r.LoginsPerS, "logins/s"},
 		{r.LoginsPerCPUS, "logins per CPU second of the server"},
 		{r.CaughtUpPerS, "messages/s"},

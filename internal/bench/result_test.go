@@ -29,6 +29,7 @@ func sampleResult() *Result {
 	r.setWindow(between(start, end))
 	r.setTally(tally{sent: 20_100, acked: 20_050, delivered: 20_050, refused: 50, outOfOrder: 3, repeated: 2})
 	r.Refusals["7 traffic limit"] = 50
+	r.ServerPeakRSSBytes = 80 << 20
 	return r
 }
 
@@ -69,7 +70,7 @@ func TestResultIsPrintedForPeople(t *testing.T) {
 		"sent 20,100: lost 0, doubled 0, out of order 3, refused 50\n",
 		"  2 delivered again and dropped by the client\n",
 		"refused 50 times: 7 traffic limit\n",
-		"server: 0.50 s CPU, 0.250 s for 10,000 acknowledged, 64.0 MiB\n",
+		"server: 0.50 s CPU, 0.250 s for 10,000 acknowledged, 64.0 MiB, at most 80.0 MiB\n",
 		"generator: 0.40 s CPU\n"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("there is no %q in\n%s", want, &b)
@@ -134,7 +135,10 @@ func TestServerUsageIsReadFromMetrics(t *testing.T) {
 		bad        bool
 	}{
 		{"as the Go client writes it", "# HELP process_cpu_seconds_total x\n# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total 12.5\n" +
-			"process_resident_memory_bytes 1.2345678e+07\nprocess_resident_memory_bytes_x 5\n", usage{12500 * time.Millisecond, 12345678}, false},
+			"process_resident_memory_bytes 1.2345678e+07\nprocess_resident_memory_bytes_x 5\n", usage{cpu: 12500 * time.Millisecond, rss: 12345678}, false},
+		{"with what the Go runtime and the store count", "process_cpu_seconds_total 1\nprocess_resident_memory_bytes 2\ngo_memstats_mallocs_total 3\n" +
+			"go_memstats_heap_alloc_bytes 4\ngo_memstats_stack_inuse_bytes 5\ngo_goroutines 6\nstoa_commit_entries_count 7\n",
+			usage{cpu: time.Second, rss: 2, allocs: 3, commits: 7, live: 9, goroutines: 6}, false},
 		{"one missing", "process_cpu_seconds_total 12.5\n", usage{}, true},
 		{"not a number", "process_cpu_seconds_total x\nprocess_resident_memory_bytes 1\n", usage{}, true},
 		{"empty", "", usage{}, true},

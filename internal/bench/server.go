@@ -10,6 +10,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -17,6 +18,12 @@ import (
 type usage struct {
 	cpu time.Duration // since it started, in steps of 10 ms on Linux
 	rss int64         // bytes, now
+
+	// What only metrics tell; 0 where they do not.
+	allocs     uint64 // since it started
+	commits    uint64 // of messages, since it started
+	live       int64  // bytes of heap and stacks, garbage included
+	goroutines int64
 }
 
 // probe reads the server's usage.
@@ -81,29 +88,111 @@ func metricsUsage(ctx context.Context, address string) (usage, error) {
 	return parseMetrics(response.Body)
 }
 
-// parseMetrics reads the two process metrics out of Prometheus' text form.
+// parseMetrics reads a process's metrics out of Prometheus' text form. The first two of the list must be there.
 func parseMetrics(r io.Reader) (u usage, err error) {
-	found := 0
+	take := map[string]func(n float64){
+		"process_cpu_seconds_total":     func(n float64) { u.cpu = time.Duration(n * float64(time.Second)) },
+		"process_resident_memory_bytes": func(n float64) { u.rss = int64(n) },
+		"go_memstats_mallocs_total":     func(n float64) { u.allocs = uint64(n) },
+		"go_memstats_heap_alloc_bytes":  func(n float64) { u.live += int64(n) },
+		"go_memstats_stack_inuse_bytes": func(n float64) { u.live += int64(n) },
+		"go_goroutines":                 func(n float64) { u.goroutines = int64(n) },
+		"stoa_commit_entries_count":     func(n float64) { u.commits = uint64(n) },
+	}
 	for lines := bufio.NewScanner(r); lines.Scan(); {
 		name, value, _ := strings.Cut(lines.Text(), " ")
-		if name != "process_cpu_seconds_total" && name != "process_resident_memory_bytes" {
+		if take[name] == nil {
 			continue
 		}
 		n, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
 		if err != nil {
 			return u, fmt.Errorf("read %s: %w", name, err)
 		}
-		if name == "process_cpu_seconds_total" {
-			u.cpu = time.Duration(n * float64(time.Second))
-		} else {
-			u.rss = int64(n)
-		}
-		found++
+		take[name](n)
+		delete(take, name)
 	}
-	if found != 2 {
+	if take["process_cpu_seconds_total"] != nil || take["process_resident_memory_bytes"] != nil {
 		return u, fmt.Errorf("the metrics do not hold process_cpu_seconds_total and process_resident_memory_bytes")
 	}
 	return u, nil
+}
+
+// peak follows a server's memory. It is safe for concurrent use.
+type peak struct {
+	probe probe
+	rss   atomic.Int64 // the most that a reading has shown
+	end   func()       // stops following
+}
+
+// read is a probe that also notes what it reads.
+func (p *peak) read(ctx context.Context) (usage, error) {
+	u, err := p.probe(ctx)
+	for {
+		most := p.rss.Load()
+		if u.rss <= most || p.rss.CompareAndSwap(most, u.rss) {
+			return u, err
+		}
+	}
+}
+
+// follow reads once a second until the context ends.
+func (p *peak) follow(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			p.read(ctx) // a reading that fails is one less
+		}
+	}
+}
+
+// rested waits until the server does next to nothing, so that what came before is not counted to what comes next. It does
+// so for 20 seconds at most.
+func rested(ctx context.Context, watch probe, out *progress) error {
+	const look, busy, patience = 500 * time.Millisecond, 20 * time.Millisecond, 20 * time.Second
+	out.status("waiting until the server rests")
+	before, err := watch(ctx)
+	for began := time.Now(); err == nil && time.Since(began) < patience; {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(look):
+		}
+		var now usage
+		now, err = watch(ctx)
+		if now.cpu-before.cpu <= busy {
+			break
+		}
+		before = now
+	}
+	return err
+}
+
+// collectGarbage has the server collect its garbage, if it shows its profiles at admin.
+func collectGarbage(ctx context.Context, admin string) error {
+	if admin == "" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(admin, "/")+"/debug/pprof/heap?gc=1", nil)
+	if err != nil {
+		return err
+	}
+	request.Close = true
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("have the server collect its garbage: %s", response.Status)
+	}
+	_, err = io.Copy(io.Discard, response.Body)
+	return err
 }
 
 // cpuModel is the processor's name, "" where it is not known.

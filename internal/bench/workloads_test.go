@@ -13,6 +13,18 @@ import (
 // TestWorkloadsAgainstStoa needs the built command, as TestStoaLosesAndDoublesNothing.
 func TestWorkloadsAgainstStoa(t *testing.T) {
 	load := demoLoad(startStoa(t, stoaBinary()))
+	short := load
+	short.Duration = time.Millisecond
+	// The first, since it wants a server that has just been started.
+	t.Run("idle", func(t *testing.T) {
+		r, err := (&Rest{Load: short, Users: 50}).Run(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Workload != "idle" || r.Users != 50 || r.ServerRSSBytes == 0 {
+			t.Errorf("result: %+v", r)
+		}
+	})
 	t.Run("open", func(t *testing.T) {
 		r, err := (&Open{Load: load, Pairs: 4, Rate: 200}).Run(t.Context())
 		if err != nil {
@@ -23,18 +35,8 @@ func TestWorkloadsAgainstStoa(t *testing.T) {
 			t.Errorf("result: %+v", r)
 		}
 	})
-	load.Duration = time.Millisecond
-	t.Run("idle", func(t *testing.T) {
-		r, err := (&Rest{Load: load, Users: 50}).Run(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if r.Workload != "idle" || r.Users != 50 || r.ServerRSSBytes == 0 {
-			t.Errorf("result: %+v", r)
-		}
-	})
 	t.Run("logins", func(t *testing.T) {
-		r, err := (&Logins{Load: load, Users: 50}).Run(t.Context())
+		r, err := (&Logins{Load: short, Users: 50}).Run(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -43,7 +45,7 @@ func TestWorkloadsAgainstStoa(t *testing.T) {
 		}
 	})
 	t.Run("catchup", func(t *testing.T) {
-		r, err := (&CatchUp{Load: load, Messages: 700}).Run(t.Context())
+		r, err := (&CatchUp{Load: short, Messages: 700}).Run(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -72,6 +74,27 @@ func TestTheScheduleOfOpenDoesNotWaitForAnswers(t *testing.T) {
 	}
 	if r.Unanswered != r.Sent {
 		t.Errorf("%d of %d are unanswered", r.Unanswered, r.Sent)
+	}
+}
+
+func TestWhatIsLostAndWhatIsDoubledInACatchUpDoNotCancelOut(t *testing.T) {
+	server := newFakeServer(t, func(s *fakeServer) {
+		s.plan = func(_ string, number int) fate { return map[int]fate{3: lose, 5: twice}[number] }
+	})
+	r, err := (&CatchUp{Load: server.load(time.Second), Messages: 20}).Run(t.Context())
+	if err == nil || r == nil {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if r.Acked != 20 || r.Delivered != 19 || r.Lost != 1 || r.Doubled != 1 {
+		t.Errorf("%d acknowledged, %d delivered, %d lost, %d doubled", r.Acked, r.Delivered, r.Lost, r.Doubled)
+	}
+}
+
+func TestIdleRefusesAServerWhoseMemoryDoesNotGrow(t *testing.T) {
+	server := newFakeServer(t, nil) // it says that it always has 1 MiB
+	r, err := (&Rest{Load: server.load(time.Millisecond), Users: 2}).Run(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "has not grown") {
+		t.Errorf("%+v, %v", r, err)
 	}
 }
 
