@@ -11,10 +11,10 @@ RACE := $(shell cat scripts/race.flags)
 
 DIST := internal/console/dist/index.html
 
-.PHONY: help run build playground test test-fast parity parity-rest errors bench bench-growth lint proto clean FORCE
+.PHONY: help run build playground test test-fast parity parity-rest errors bench bench-compare bench-growth lint proto clean FORCE
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## Build, and run a server for development on 127.0.0.1:8080
 	bin/stoa dev
@@ -75,6 +75,9 @@ bench: ## Run the Go benchmarks of the message path, the stores and files
 	$(GO) test -run '^$$' -bench . -benchmem \
 		./internal/msync ./internal/token ./internal/bus ./internal/delivery ./internal/gateway ./internal/store/sqlite \
 		./internal/file ./internal/picture
+
+bench-compare: ## Compare the benchmarks of the message path with those of a revision (BASE=REVISION)
+	@scripts/bench-compare.sh '$(BASE)'
 
 bench-growth: ## Measure whether a million stored messages cost more than ten thousand (STOA_TEST_POSTGRES for PostgreSQL)
 	$(GO) test ./internal/message -run '^$$' -bench Growth -benchtime 1x -timeout 30m -v
