@@ -23,6 +23,9 @@ type commands struct {
 
 	Rehearse rehearseCommand `cmd:"" help:"Make a running server produce an error for one user."`
 
+	Export exportCommand `cmd:"" help:"Write an app with all that belongs to it into an archive."`
+	Import importCommand `cmd:"" help:"Take in an app: from an archive, or from Agora Chat."`
+
 	Bench   benchCommand   `cmd:"" help:"Measure a running server."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }

@@ -53,5 +53,8 @@ func (g *IDs) Last() int64 {
 // NodeOf returns the node that has made an id.
 func NodeOf(id int64) int { return int(id >> counterBits & (1<<nodeBits - 1)) }
 
+// TimeOf returns the millisecond since 1970 in which an id was made, by the clock of its node.
+func TimeOf(id int64) int64 { return id>>(nodeBits+counterBits) + idEpoch }
+
 // IDAt returns an id below all that are made in a millisecond (since 1970) and later.
 func IDAt(at int64) int64 { return max(at-idEpoch, 0)<<(nodeBits+counterBits) - 1 }

@@ -81,6 +81,17 @@ func contentOf(f store.File) string { return f.Blob + "/content" }
 func thumbOf(f store.File) string   { return f.Blob + "/thumb" }
 func partsOf(f store.File) string   { return f.Blob + "/parts" }
 
+// Blobs returns the keys of the blobs that a file has, but for those of its parts, which have rows of their own.
+func Blobs(f store.File) (keys []string) {
+	if f.State == store.FileReady {
+		keys = append(keys, contentOf(f))
+	}
+	if f.Thumb == store.ThumbMade {
+		keys = append(keys, thumbOf(f))
+	}
+	return keys
+}
+
 // newFile is the row of a file that is about to be uploaded.
 func (s *Service) newFile(app *account.App, owner store.User, state store.FileState) store.File {
 	name := randomName()
