@@ -352,6 +352,7 @@ func noApp(name string) error {
 var (
 	orgForm = regexp.MustCompile(`^[A-Za-z0-9-]{1,64}$`)
 	appForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+	hexForm = regexp.MustCompile(`^[0-9A-Fa-f]{32}$`)
 )
 
 // reserved are the first path segments that are not organisations.
@@ -372,6 +373,11 @@ func (a *Service) CreateApp(ctx context.Context, n NewApp) (*App, error) {
 	org, name, ok := strings.Cut(n.Key, "#")
 	if !ok || !orgForm.MatchString(org) || !appForm.MatchString(name) || reserved[strings.ToLower(org)] {
 		return nil, errcode.Newf(errcode.InvalidParameter, "app key %q is not org#app: letters, digits and - (in the app also _), and no reserved org", n.Key)
+	}
+	for what, text := range map[string]string{"App ID": n.AgoraID, "App Certificate": n.Certificate} {
+		if text != "" && !hexForm.MatchString(text) {
+			return nil, errcode.Newf(errcode.InvalidParameter, "the %s %q is not 32 hex digits", what, text)
+		}
 	}
 	if err := n.Settings.check(); err != nil {
 		return nil, err

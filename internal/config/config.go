@@ -30,7 +30,11 @@ type Config struct {
 	TrustProxy   bool   `help:"Believe X-Forwarded-Proto and X-Forwarded-Host: only behind a proxy that sets them." env:"STOA_TRUST_PROXY"`
 	TranslateURL string `help:"LibreTranslate server that translates messages: http://…" env:"STOA_TRANSLATE_URL" placeholder:"URL"`
 	TranslateKey string `help:"API key for that server." env:"STOA_TRANSLATE_KEY" placeholder:"KEY"`
-	App          string `help:"Key of the application that the first start makes." default:"stoa#app" env:"STOA_APP"`
+	App          string `help:"Key of an app to make if the server does not have it; the first start makes stoa#app without it." env:"STOA_APP" placeholder:"ORG#APP"`
+	AppID        string `name:"app-id" help:"Agora App ID of that app, 32 hex digits; as the next three: random unless it is given." env:"STOA_APP_ID" placeholder:"ID"`
+	Certificate  string `name:"app-certificate" help:"Its App Certificate, 32 hex digits." env:"STOA_APP_CERTIFICATE" placeholder:"HEX"`
+	ClientID     string `name:"client-id" help:"Its client id." env:"STOA_CLIENT_ID" placeholder:"ID"`
+	ClientSecret string `name:"client-secret" help:"Its client secret." env:"STOA_CLIENT_SECRET" placeholder:"SECRET"`
 	Rehearsal    bool   `help:"Let backends rehearse errors: make the server fail for single users on purpose." env:"STOA_REHEARSAL"`
 	LogLevel     string `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"info" env:"STOA_LOG_LEVEL"`
 	LogFormat    string `help:"text or json." enum:"text,json" default:"json" env:"STOA_LOG_FORMAT"`
@@ -65,6 +69,9 @@ func (c *Config) Validate() error {
 	}
 	if c.TranslateKey != "" && c.TranslateURL == "" {
 		wrong("translate-key: there is no translate-url that it is for")
+	}
+	if c.App == "" && c.AppID+c.Certificate+c.ClientID+c.ClientSecret != "" {
+		wrong("app-id, app-certificate, client-id and client-secret are those of an app: set app as well")
 	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		wrong("tls-cert and tls-key go together")

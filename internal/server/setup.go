@@ -43,18 +43,39 @@ func (s *Server) SetUpDev(ctx context.Context) error {
 	return nil
 }
 
-// SetUp makes the first application, with random credentials that it prints once, if there is none.
+// firstApp is the key of the app that the first start makes if the configuration names none.
+const firstApp = "stoa#app"
+
+// SetUp makes the app that the configuration names, if the server does not have it, and prints its credentials, once. The
+// first start makes one in any case. An app that is there must have the credentials that the configuration gives.
 func (s *Server) SetUp(ctx context.Context, out io.Writer) error {
-	if s.accounts.Apps() > 0 {
+	c := s.config
+	if c.App == "" {
+		if s.accounts.Apps() > 0 {
+			return nil
+		}
+		c.App = firstApp
+	}
+	if there, err := s.accounts.App(c.App); err == nil {
+		for what, given := range map[string]struct{ flag, is string }{"App ID": {c.AppID, there.AgoraID}, "App Certificate": {c.Certificate, there.Certificate},
+			"client id": {c.ClientID, there.ClientID}, "client secret": {c.ClientSecret, there.ClientSecret}} {
+			if given.flag != "" && given.flag != given.is {
+				return fmt.Errorf("app %s is there, and has another %s than the configuration", c.App, what)
+			}
+		}
 		return nil
 	}
-	app, err := s.accounts.CreateApp(ctx, account.NewApp{Key: s.config.App, Settings: account.ServeSettings()})
+	app, err := s.accounts.CreateApp(ctx, account.NewApp{Key: c.App, AgoraID: c.AppID, Certificate: c.Certificate,
+		ClientID: c.ClientID, ClientSecret: c.ClientSecret, Settings: account.ServeSettings()})
 	if errors.Is(err, account.ErrAppExists) {
-		return nil // another node was first, and printed them
-	} else if err != nil {
-		return fmt.Errorf("make first app: %w", err)
+		if _, there := s.accounts.App(c.App); there == nil {
+			return nil // another node was faster, and printed them
+		}
 	}
-	_, err = fmt.Fprintf(out, `This is the first start. Keep these credentials; they are not shown again.
+	if err != nil {
+		return fmt.Errorf("make app %s: %w", c.App, err)
+	}
+	_, err = fmt.Fprintf(out, `This is a new app. Keep its credentials; they are not shown again.
 App key          %s
 Client ID        %s
 Client secret    %s
