@@ -222,6 +222,12 @@ func (e *env) check(what string, err error) {
 	}
 }
 
+// commit waits for a commit. An index may be written behind the entries, and goes on with each.
+func (e *env) commit() {
+	e.Helper()
+	e.check("commit", e.SaveCursors(e.ctx, nil))
+}
+
 // same fails the test if got is not want; nil and empty are the same.
 func same[T any](t tb, what string, got, want T) {
 	t.Helper()
