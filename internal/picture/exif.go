@@ -8,10 +8,14 @@ import (
 
 // The markers of JPEG segments that are looked at.
 const (
+	markerBaseline = 0xc0
+	markerExtended = 0xc1
 	markerStart    = 0xd8
+	markerEnd      = 0xd9
+	markerRestart  = 0xd0 // the first of them; they, the start and the end of an image have no length
 	markerScan     = 0xda // from here on there are pixels
 	markerExif     = 0xe1
-	markerExtended = 0xc1
+	markerFill     = 0xff
 )
 
 // maxSegments bounds how far into a JPEG its description is looked for.
@@ -21,19 +25,24 @@ const maxSegments = 200
 type jpegHead struct {
 	// orientation is how the pixels are to be turned, 1 to 8 as in EXIF; 1 is not at all.
 	orientation int
-	// buffered: the decoder keeps all coefficients until the end of the image, as it does for progressive ones.
+	// buffered: the decoder may keep all coefficients until the end of the image, as it does for progressive ones.
 	buffered bool
 }
 
-// readJPEGHead reads the head of a JPEG. What it does not understand it takes for absent: the pixels may be good.
+// readJPEGHead reads the head of a JPEG. It stops at what it does not understand: the pixels may be good all the same. A
+// decoder reads on there, so an image is taken for a buffered one until its frame has said otherwise.
 func readJPEGHead(r io.Reader) jpegHead {
-	head := jpegHead{orientation: 1}
+	head := jpegHead{orientation: 1, buffered: true}
 	var marker [4]byte
 	if _, err := io.ReadFull(r, marker[:2]); err != nil || marker[0] != 0xff || marker[1] != markerStart {
 		return head
 	}
 	for range maxSegments {
-		if _, err := io.ReadFull(r, marker[:]); err != nil || marker[0] != 0xff || marker[1] == markerScan {
+		if _, err := io.ReadFull(r, marker[:]); err != nil || marker[0] != 0xff {
+			return head
+		}
+		kind := marker[1]
+		if kind < markerBaseline || kind >= markerRestart && kind <= markerEnd || kind == markerScan || kind == markerFill {
 			return head
 		}
 		length := int64(binary.BigEndian.Uint16(marker[2:])) - 2
@@ -44,13 +53,13 @@ func readJPEGHead(r io.Reader) jpegHead {
 		if n, err := io.CopyN(&segment, r, length); err != nil || n < length {
 			return head
 		}
-		switch kind := marker[1]; {
-		case kind == markerExif:
+		switch kind {
+		case markerExif:
 			if o := exifOrientation(segment.Bytes()); o != 0 {
 				head.orientation = o
 			}
-		case kind > markerExtended && kind <= 0xcf && kind != 0xc4 && kind != 0xc8 && kind != 0xcc: // the other kinds of frames
-			head.buffered = true
+		case markerBaseline, markerExtended:
+			head.buffered = false
 		}
 	}
 	return head

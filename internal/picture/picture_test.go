@@ -16,6 +16,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"testing"
 	"testing/iotest"
 )
@@ -263,6 +264,30 @@ func TestProgressiveImagesTakeMore(t *testing.T) {
 	}
 	if err := checkMemory(config, "jpeg", jpegHead{buffered: true}); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("25 progressive megapixels: error is %v, want %v", err, ErrTooLarge)
+	}
+}
+
+// TestAProgressiveImageCannotHide has what decoders read over, before the frame of a progressive image of 25 megapixels.
+func TestAProgressiveImageCannotHide(t *testing.T) {
+	plain := encoded(t, sample(8, 8), asJPEG)
+	comment := []byte{0xff, 0xfe, 0, 2}
+	for name, before := range map[string][]byte{
+		"nothing": nil, "a fill byte": {0xff}, "a restart marker": {0xff, 0xd3}, "a stray byte": {7}, "a stuffed byte": {0xff, 0},
+		"many comments": bytes.Repeat(comment, maxSegments),
+	} {
+		hidden := slices.Concat(plain[:2], before, plain[2:])
+		frame := bytes.Index(hidden, []byte{0xff, markerBaseline})
+		hidden[frame+1] = markerExtended + 1
+		copy(hidden[frame+5:], []byte{5000 >> 8, 5000 & 0xff, 5000 >> 8, 5000 & 0xff})
+		if err := Thumbnail(io.Discard, bytes.NewReader(hidden), 100, 100); !errors.Is(err, ErrTooLarge) {
+			t.Errorf("behind %s: error is %v, want %v", name, err, ErrTooLarge)
+		}
+		if err := Thumbnail(io.Discard, bytes.NewReader(slices.Concat(plain[:2], before, plain[2:])), 4, 4); err != nil {
+			t.Errorf("a small image behind %s: %v", name, err)
+		}
+	}
+	if readJPEGHead(bytes.NewReader(plain)).buffered {
+		t.Error("a plain image is taken for a progressive one")
 	}
 }
 
