@@ -2,6 +2,7 @@
 package ruleset
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -112,7 +113,8 @@ func (s *Set[T]) Heard(data []byte) (stale bool) {
 	return len(data) == 2 && data[0] == heardRules && data[1] == '0'+byte(s.kind)
 }
 
-// Reload reads the rules again. What a later release may have written and this one does not understand is left out.
+// Reload reads the rules again. Those that are as they were keep what they have been made into. What a later release may
+// have written and this one does not understand is left out.
 func (s *Set[T]) Reload(ctx context.Context) error {
 	s.loading.Lock()
 	defer s.loading.Unlock()
@@ -120,8 +122,16 @@ func (s *Set[T]) Reload(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read rules: %w", err)
 	}
+	s.mu.RLock()
+	last := s.byApp
+	s.mu.RUnlock()
 	byApp := map[int64][]Rule[T]{}
 	for _, row := range rows {
+		old := last[row.App]
+		if i := slices.IndexFunc(old, func(r Rule[T]) bool { return r.Name == row.Name }); i >= 0 && bytes.Equal(old[i].Definition, row.Definition) {
+			byApp[row.App] = append(byApp[row.App], old[i])
+			continue
+		}
 		made, err := s.parse(row.Definition)
 		if err != nil {
 			s.log.Error("rule left out", "app", row.App, "rule", row.Name, "error", err)
