@@ -166,14 +166,23 @@ func appendField(payload []byte, field protowire.Number, value []byte) []byte {
 	return protowire.AppendBytes(payload, value)
 }
 
-// withMeta sets a key of the JSON in the body of a stored Meta.
-func withMeta(stored []byte, key string, value any) ([]byte, error) {
+// unpack reads a stored Meta and the body in it.
+func unpack(stored []byte) (*msync.Meta, *msync.MessageBody, error) {
 	var meta msync.Meta
 	var body msync.MessageBody
 	if err := proto.Unmarshal(stored, &meta); err != nil {
-		return nil, err
+		return nil, nil, fmt.Errorf("read message: %w", err)
 	}
 	if err := proto.Unmarshal(meta.Payload, &body); err != nil {
+		return nil, nil, fmt.Errorf("read message: %w", err)
+	}
+	return &meta, &body, nil
+}
+
+// withMeta sets a key of the JSON in the body of a stored Meta.
+func withMeta(stored []byte, key string, value any) ([]byte, error) {
+	meta, body, err := unpack(stored)
+	if err != nil {
 		return nil, err
 	}
 	object := map[string]json.RawMessage{}
@@ -182,7 +191,6 @@ func withMeta(stored []byte, key string, value any) ([]byte, error) {
 			return nil, err
 		}
 	}
-	var err error
 	if object[key], err = json.Marshal(value); err != nil {
 		return nil, err
 	}
@@ -191,8 +199,8 @@ func withMeta(stored []byte, key string, value any) ([]byte, error) {
 		return nil, err
 	}
 	body.Meta = string(text)
-	if meta.Payload, err = proto.Marshal(&body); err != nil {
+	if meta.Payload, err = proto.Marshal(body); err != nil {
 		return nil, err
 	}
-	return msync.StoredMeta(&meta)
+	return msync.StoredMeta(meta)
 }

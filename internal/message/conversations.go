@@ -104,16 +104,28 @@ func typeOf(kind store.MucKind) ChatType {
 // thread may read all of it, a member of a group what comes while being one.
 func (s *Service) conversationAt(ctx context.Context, app *account.App, user store.User, at spot) (store.Conversation, error) {
 	c, err := s.store.Conversation(ctx, user.ID, at.key)
-	if at.kind == 0 || err != nil && !errors.Is(err, store.ErrNotFound) {
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return c, err
+	}
+	c, refused := s.mayReadOf(ctx, app, user, at, c)
+	if refused != nil {
+		return c, refused
+	}
+	return c, err
+}
+
+// mayReadOf returns the conversation at a spot with what the user may read of it; the error is that of conversationAt.
+func (s *Service) mayReadOf(ctx context.Context, app *account.App, user store.User, at spot, c store.Conversation) (store.Conversation, error) {
+	if at.kind == 0 {
+		return c, nil
 	}
 	if at.kind != store.MucGroup {
 		c.Start, c.Until = 0, 0
 	}
-	if _, refused := s.member(ctx, app, user, at.Place); refused != nil && (c.Until == 0 || !errors.Is(refused, muc.ErrNotMember)) {
-		return c, refused
+	if _, err := s.member(ctx, app, user, at.Place); err != nil && (c.Until == 0 || !errors.Is(err, muc.ErrNotMember)) {
+		return c, err
 	}
-	return c, err
+	return c, nil
 }
 
 // Listed is a conversation in a user's list.

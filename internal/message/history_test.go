@@ -110,6 +110,33 @@ func TestSearchFindsWhatHistoryShows(t *testing.T) {
 	}
 }
 
+// TestSearchFindsAllOfAThread has one of whose messages some were sent before bob joined, and which carol has left.
+func TestSearchFindsAllOfAThread(t *testing.T) {
+	w := newWorld(t)
+	bob, carol := w.device(w.bob), w.sender("carol")
+	group := w.group(w.alice, bob, carol)
+	root := w.sent(w.alice, metaIn(group, groupText("birds?")))
+	thread, err := w.mucs.CreateThread(t.Context(), w.owner(w.alice), muc.ThreadOptions{Group: group.Name, Title: "birds", Message: root.ID})
+	w.must(err)
+	join := func(who Sender) {
+		_, err := w.mucs.JoinThread(t.Context(), w.owner(who), thread.Name)
+		w.must(err)
+	}
+	join(carol)
+	w.sent(w.alice, metaIn(thread.Muc, groupText("kestrel one")))
+	w.must(w.mucs.LeaveThread(t.Context(), w.owner(carol), thread.Name))
+	join(bob)
+	w.sent(w.alice, metaIn(thread.Muc, groupText("kestrel two")))
+	both := []string{"kestrel one", "kestrel two"}
+	w.wants("what bob reads", w.history(w.bob, Place{Group, thread.Name}), both...)
+	for _, in := range []Place{{}, {Group, thread.Name}} {
+		w.wants("what bob finds", w.finds(w.bob, SearchQuery{Text: "kestrel", In: in}), both...)
+	}
+	w.wants("what carol finds", w.finds(carol.User, SearchQuery{Text: "kestrel"}))
+	join(carol)
+	w.wants("what carol finds who is back", w.finds(carol.User, SearchQuery{Text: "kestrel"}), both...)
+}
+
 func TestNoMessageIsIndexedWhereSearchIsOff(t *testing.T) {
 	w := newWorld(t)
 	w.set(`{"search":false}`)

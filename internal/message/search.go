@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/stoa-chat/stoa/errcode"
 	"github.com/stoa-chat/stoa/internal/account"
 	"github.com/stoa-chat/stoa/internal/msync"
@@ -78,7 +76,7 @@ func (s *Service) Search(ctx context.Context, app *account.App, user store.User,
 				return found, strconv.FormatInt(wq.Before, 36), nil
 			}
 			wq.Before = h.Position
-			one, ok, err := s.shown(ctx, user, scope, q, h)
+			one, ok, err := s.shown(ctx, app, user, scope, q, h)
 			if err != nil {
 				return nil, "", err
 			}
@@ -99,7 +97,7 @@ func (s *Service) Search(ctx context.Context, app *account.App, user store.User,
 type scope struct {
 	owners        []string
 	conversations map[int64]store.Conversation
-	places        map[int64]Place // by timeline, as far as they are known
+	places        map[int64]Place // of those whose conversation says what the user may read, by timeline
 }
 
 func (s *Service) scope(ctx context.Context, app *account.App, user store.User, in Place) (scope, error) {
@@ -135,30 +133,40 @@ func (s *Service) scope(ctx context.Context, app *account.App, user store.User, 
 	return sc, nil
 }
 
+// extent returns a conversation with what the user may read of it, and its place; ok is false if that is nothing.
+func (s *Service) extent(ctx context.Context, app *account.App, user store.User, sc scope, timeline int64) (c store.Conversation, p Place, ok bool, err error) {
+	if c, ok = sc.conversations[timeline]; !ok {
+		return c, p, false, nil
+	}
+	if p, ok = sc.places[timeline]; ok {
+		return c, p, true, nil
+	}
+	p, kind, err := s.placeOf(ctx, user, c.Key)
+	if err == nil {
+		c, err = s.mayReadOf(ctx, app, user, spot{p, c.Key, kind}, c)
+	}
+	if _, refused := errcode.CodeOf(err); refused || errors.Is(err, store.ErrNotFound) {
+		delete(sc.conversations, timeline)
+		return c, p, false, nil
+	} else if err != nil {
+		return c, p, false, err
+	}
+	sc.conversations[timeline], sc.places[timeline] = c, p
+	return c, p, true, nil
+}
+
 // shown checks whether the user may see what was found.
-func (s *Service) shown(ctx context.Context, user store.User, sc scope, q SearchQuery, h store.Hit) (found FoundMessage, ok bool, err error) {
-	c, reads := sc.conversations[h.Timeline]
-	if !reads || h.Recalled || h.Seq <= c.After() || h.Seq > c.Last() || h.Sender != user.ID && !h.Audience.Has(user.ID) {
+func (s *Service) shown(ctx context.Context, app *account.App, user store.User, sc scope, q SearchQuery, h store.Hit) (found FoundMessage, ok bool, err error) {
+	if h.Recalled || h.Sender != user.ID && !h.Audience.Has(user.ID) || q.Contents != 0 && !q.Contents.Has(h.Content) {
 		return found, false, nil
 	}
-	if q.Contents != 0 && !q.Contents.Has(h.Content) {
-		return found, false, nil
+	c, p, ok, err := s.extent(ctx, app, user, sc, h.Timeline)
+	if !ok || err != nil || h.Seq <= c.After() || h.Seq > c.Last() || !holds(textOf(h.Meta), q.Text) {
+		return found, false, err
 	}
 	removed, err := s.store.RemovedMessages(ctx, user.ID, c.ID, h.Seq-1, h.Seq+1)
 	if err != nil || len(removed) > 0 {
 		return found, false, err
-	}
-	if !holds(textOf(h.Meta), q.Text) {
-		return found, false, nil
-	}
-	p, known := sc.places[c.ID]
-	if !known {
-		if p, _, err = s.placeOf(ctx, user, c.Key); errors.Is(err, store.ErrNotFound) {
-			return found, false, nil
-		} else if err != nil {
-			return found, false, err
-		}
-		sc.places[c.ID] = p
 	}
 	object, err := msync.MessageJSON(h.ID, h.Time, h.Meta)
 	if err != nil {
@@ -169,9 +177,8 @@ func (s *Service) shown(ctx context.Context, user store.User, sc scope, q Search
 
 // textOf returns what a message is found by.
 func textOf(stored []byte) string {
-	var meta msync.Meta
-	var body msync.MessageBody
-	if proto.Unmarshal(stored, &meta) != nil || proto.Unmarshal(meta.Payload, &body) != nil {
+	_, body, err := unpack(stored)
+	if err != nil {
 		return ""
 	}
 	var texts []string
