@@ -161,7 +161,8 @@ func (s *Service) reach(ctx context.Context, from Sender, t ChatType, name strin
 func (s *Service) given(ctx context.Context, from Sender, c *conversation, o Outgoing) (store.Audience, error) {
 	if o.Only != nil {
 		audience, err := s.audience(ctx, from, c, &msync.Meta{Routetype: msync.Meta_ROUTE_DIRECT, DirectedUsers: o.Only})
-		if !o.Sync && !slices.Contains(o.Only, from.User.Name) {
+		named := func(name string) bool { return account.Fold(name) == from.User.Name }
+		if !o.Sync && !slices.ContainsFunc(o.Only, named) {
 			audience.Users = audience.Users[min(1, len(audience.Users)):] // the sender is the first
 		}
 		if err == nil && len(audience.Users) == 0 { // nobody of them is known; an empty audience would be everybody
@@ -188,7 +189,12 @@ func (s *Service) deliverTo(from Sender, c *conversation, o Outgoing, body *msyn
 	if c.isRoom() {
 		meta.Ext = []*msync.KeyValue{{Key: "chatroom_msg_tag", Type: msync.KeyValue_INT, Value: &msync.KeyValue_VarintValue{VarintValue: o.Level}}}
 	}
-	return s.deliver(from, c, meta, body, content, audience, done)
+	stored, err := stored(from, c, meta, body)
+	if err != nil {
+		return err
+	}
+	s.deliver(from, c, meta, stored, content, audience, done)
+	return nil
 }
 
 // keepFrom takes messages out of the history of some users.
@@ -241,8 +247,10 @@ func (s *Service) RecallFor(ctx context.Context, app *account.App, r Recall) err
 	}
 	sender := r.From
 	if err == nil && r.Type == Chat {
-		if by.User, err = s.store.UserByID(ctx, found.Sender); err != nil {
+		if by.User, err = s.store.UserByID(ctx, found.Sender); errors.Is(err, store.ErrNotFound) {
 			return errNoRecall // its sender has been deleted, and it with him
+		} else if err != nil {
+			return err
 		}
 	} else if sender != "" {
 		if by.User, err = s.accounts.User(ctx, app, sender); errors.Is(err, account.ErrNoUser) {
@@ -310,46 +318,47 @@ func (s *Service) EditFor(ctx context.Context, app *account.App, e Edit) error {
 	} else if err != nil {
 		return err
 	}
-	var meta msync.Meta
-	var body msync.MessageBody
-	if err := errors.Join(proto.Unmarshal(found.Meta, &meta), proto.Unmarshal(meta.Payload, &body)); err != nil {
-		return fmt.Errorf("read message: %w", err)
+	meta, body, err := unpack(found.Meta)
+	if err != nil {
+		return err
 	}
 	from := Sender{App: app, User: store.User{ID: found.Sender, Name: meta.From.GetName()}, Backend: true}
 	c, err := s.reach(ctx, from, typeOfBody(body.Type), meta.To.GetName())
-	if err != nil {
+	if _, refused := errcode.CodeOf(err); refused {
 		return errEditGone // who or where it was sent to is gone
+	} else if err != nil {
+		return err
 	}
 	next := &msync.MessageBody{Type: msync.MessageBody_EDIT, From: body.From, To: body.To, EditMessageId: uint64(e.ID),
 		Contents: []*msync.MessageBody_Content{e.Content}}
 	if e.Ext != nil {
 		next.EditScope, next.Ext = msync.MessageBody_BODY_AND_EXT, e.Ext
-		if !e.Replace {
-			next.Ext = merged(body.Ext, e.Ext)
-		}
-	}
-	if err := checkBody(&meta, next); err != nil {
-		return err
 	}
 	content, err := contentOf(next)
 	if err != nil || content != store.ContentText && content != store.ContentCustom {
 		return errEditForm
 	}
-	payload, err := proto.Marshal(next)
-	if err != nil {
-		return bad("the edit cannot be packed", err)
-	}
-	if err := s.checkSize(from, payload); err != nil {
-		return err
-	}
-	_, err = s.replace(ctx, from, c, &msync.Meta{Ns: msync.Meta_CHAT, Payload: payload}, next, e.By, func(found store.Found) error {
+	event := &msync.Meta{Ns: msync.Meta_CHAT}
+	_, err = s.replace(ctx, from, c, event, next, e.By, func(found store.Found) error {
 		switch {
 		case found.Recalled:
 			return errEditGone
 		case found.Content != content:
 			return errEditForm
+		case e.Ext != nil && !e.Replace: // with what the message's extension is now
+			_, body, err := unpack(found.Meta)
+			if err != nil {
+				return err
+			}
+			next.Ext = merged(body.Ext, e.Ext)
 		}
-		return nil
+		if err := checkBody(event, next); err != nil {
+			return err
+		}
+		if event.Payload, err = proto.Marshal(next); err != nil {
+			return bad("the edit cannot be packed", err)
+		}
+		return s.checkSize(from, event.Payload)
 	})
 	return err
 }

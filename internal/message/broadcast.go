@@ -5,7 +5,6 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	"github.com/stoa-chat/stoa/errcode"
 	"github.com/stoa-chat/stoa/internal/account"
 	"github.com/stoa-chat/stoa/internal/delivery"
 	"github.com/stoa-chat/stoa/internal/msync"
@@ -27,7 +26,7 @@ func (s *Service) BroadcastToRooms(ctx context.Context, app *account.App, b Broa
 	body := &msync.MessageBody{Type: msync.MessageBody_CHATROOM, From: &msync.JID{Name: b.From}, Contents: []*msync.MessageBody_Content{b.Content}, Ext: b.Ext}
 	meta := &msync.Meta{Ns: msync.Meta_CHAT, Ext: []*msync.KeyValue{
 		{Key: "chatroom_msg_tag", Type: msync.KeyValue_INT, Value: &msync.KeyValue_VarintValue{VarintValue: b.Level}},
-		{Key: "is_broadcast", Type: msync.KeyValue_BOOL, Value: &msync.KeyValue_VarintValue{VarintValue: 1}},
+		{Key: serverOnly, Type: msync.KeyValue_BOOL, Value: &msync.KeyValue_VarintValue{VarintValue: 1}},
 	}}
 	if err := checkBody(meta, body); err != nil {
 		return 0, err
@@ -36,7 +35,14 @@ func (s *Service) BroadcastToRooms(ctx context.Context, app *account.App, b Broa
 	if err != nil {
 		return 0, err
 	}
+	payload, err := proto.Marshal(body)
+	if err != nil {
+		return 0, bad("the message cannot be packed", err)
+	}
 	settings := s.accounts.Current(app).Settings
+	if err := withinLimit(payload, settings); err != nil {
+		return 0, err
+	}
 	const page = 500
 	query := muc.ListQuery{Limit: page}
 	for {
@@ -52,9 +58,6 @@ func (s *Service) BroadcastToRooms(ctx context.Context, app *account.App, b Broa
 			body.To = &msync.JID{Name: room.Name}
 			if meta.Payload, err = proto.Marshal(body); err != nil {
 				return 0, bad("the message cannot be packed", err)
-			}
-			if size := contentSize(meta.Payload); size > settings.MessageMaxBytes {
-				return 0, errcode.Newf(errcode.MessageTooLarge, "body and extension have %d bytes, the limit is %d", size, settings.MessageMaxBytes)
 			}
 			meta.From, meta.To = &msync.JID{Name: b.From, Domain: msync.UserDomain}, to
 			stored, err := msync.StoredMeta(meta)

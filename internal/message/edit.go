@@ -63,17 +63,21 @@ func (s *Service) edit(ctx context.Context, from Sender, meta *msync.Meta, body 
 	if err != nil {
 		return err
 	}
-	verdict, err := s.judge(from, c, meta, body)
+	verdict, err := s.judge(ctx, from, c, meta, body)
+	if err != nil {
+		return err
+	}
+	note, err := s.reserve(ctx, from, verdict)
 	if err != nil {
 		return err
 	}
 	r, err := s.replace(ctx, from, c, meta, body, from.User.Name, func(found store.Found) error {
 		return s.mayEdit(from, c, found, content)
 	})
+	note(Result{ID: int64(body.EditMessageId), Err: err})
 	if err != nil {
 		return err
 	}
-	s.note(from, verdict, int64(body.EditMessageId))
 	done(r)
 	return nil
 }
@@ -135,10 +139,9 @@ func (s *Service) mayEdit(from Sender, c *conversation, found store.Found, conte
 // rewrite returns what is stored of a message after an edit, and its meta then, which tells of the edits. It is in the same
 // thread; translations are those that come with the edit.
 func (s *Service) rewrite(operator string, c *conversation, found store.Found, edit *msync.MessageBody) (next []byte, about string, err error) {
-	var meta msync.Meta
-	var body msync.MessageBody
-	if err := errors.Join(proto.Unmarshal(found.Meta, &meta), proto.Unmarshal(meta.Payload, &body)); err != nil {
-		return nil, "", fmt.Errorf("read message: %w", err)
+	meta, body, err := unpack(found.Meta)
+	if err != nil {
+		return nil, "", err
 	}
 	before, sent := objectOf(body.Meta), objectOf(edit.Meta)
 	var last edited
@@ -166,9 +169,9 @@ func (s *Service) rewrite(operator string, c *conversation, found store.Found, e
 	if edit.EditScope == msync.MessageBody_BODY_AND_EXT {
 		body.Ext = edit.Ext
 	}
-	if meta.Payload, err = proto.Marshal(&body); err != nil {
+	if meta.Payload, err = proto.Marshal(body); err != nil {
 		return nil, "", fmt.Errorf("pack message: %w", err)
 	}
-	next, err = msync.StoredMeta(&meta)
+	next, err = msync.StoredMeta(meta)
 	return next, body.Meta, err
 }

@@ -43,12 +43,13 @@ type Service struct {
 	log      *slog.Logger
 
 	pace   limit.Buckets[int64] // by user
-	noting sync.WaitGroup       // of what moderation has found
+	notes  chan struct{}        // one for each message of which is being noted what moderation has found
+	noting sync.WaitGroup       // of them
 }
 
 // New returns a message service.
 func New(accounts *account.Service, contacts *contact.Service, mucs *muc.Service, s store.Store, d *delivery.Service, c *clock.Clock, log *slog.Logger) *Service {
-	return &Service{accounts: accounts, contacts: contacts, mucs: mucs, store: s, delivery: d, clock: c, log: log}
+	return &Service{accounts: accounts, contacts: contacts, mucs: mucs, store: s, delivery: d, clock: c, log: log, notes: make(chan struct{}, maxNotes)}
 }
 
 // Sender is who sends: a user on a device, or a backend in a user's name.

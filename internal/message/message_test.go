@@ -46,8 +46,10 @@ type world struct {
 // brokenStore is the store, whose methods fail when the test says so.
 type brokenStore struct {
 	*sqlite.Store
-	mu   sync.Mutex
-	fail error
+	mu       sync.Mutex
+	fail     error
+	before   func()          // run before the next Append
+	verdicts <-chan struct{} // what a verdict is kept for; nil: they are kept at once
 }
 
 func (b *brokenStore) breakDown(err error) {
@@ -66,7 +68,28 @@ func (b *brokenStore) Append(ctx context.Context, drafts []store.Draft) ([]store
 	if err := b.broken(); err != nil {
 		return nil, err
 	}
+	b.mu.Lock()
+	before := b.before
+	b.before = nil
+	b.mu.Unlock()
+	if before != nil {
+		before()
+	}
 	return b.Store.Append(ctx, drafts)
+}
+
+func (b *brokenStore) UserByID(ctx context.Context, id int64) (store.User, error) {
+	if err := b.broken(); err != nil {
+		return store.User{}, err
+	}
+	return b.Store.UserByID(ctx, id)
+}
+
+func (b *brokenStore) PutVerdict(ctx context.Context, v store.Verdict, keep int) error {
+	if b.verdicts != nil {
+		<-b.verdicts
+	}
+	return b.Store.PutVerdict(ctx, v, keep)
 }
 
 func (b *brokenStore) User(ctx context.Context, app int64, name string) (store.User, error) {

@@ -16,6 +16,7 @@ import (
 
 const (
 	burst        = 3                           // how many seconds' messages may come at once
+	maxNotes     = 64                          // messages of which is being noted that they matched rules
 	metaMeta     = 9                           // number of a field of Meta
 	replacedMeta = `{"callback_replace":true}` // in it: the sender is told of another content
 )
@@ -52,7 +53,7 @@ type verdict struct {
 
 // judge holds the text of a message against the app's rules, and puts another text in its place if they want that. The
 // errors are code 501 and 508.
-func (s *Service) judge(from Sender, to *conversation, meta *msync.Meta, body *msync.MessageBody) (v verdict, err error) {
+func (s *Service) judge(ctx context.Context, from Sender, to *conversation, meta *msync.Meta, body *msync.MessageBody) (v verdict, err error) {
 	if s.Moderation == nil || len(body.Contents) == 0 || body.Contents[0].Type != msync.MessageBody_Content_TEXT {
 		return v, nil
 	}
@@ -66,7 +67,9 @@ func (s *Service) judge(from Sender, to *conversation, meta *msync.Meta, body *m
 		return v, err
 	}
 	if v.Err != nil {
-		s.note(from, v, 0)
+		if err := s.note(ctx, from, v, 0); err != nil {
+			return v, err
+		}
 		return v, v.Err
 	}
 	if v.replaced = v.Text != text; v.replaced {
@@ -105,33 +108,59 @@ func (s *Service) ask(ctx context.Context, from Sender, to *conversation, meta *
 }
 
 // tells returns a Done that also gives the sender the content that was put in place of the sent one, and notes that a
-// delivered message matched rules.
-func (s *Service) tells(from Sender, to *conversation, meta *msync.Meta, body *msync.MessageBody, v verdict, done Done) (Done, error) {
+// delivered message matched rules. It is to be called: a place among the notes is kept for it.
+func (s *Service) tells(ctx context.Context, from Sender, stored []byte, v verdict, done Done) (Done, error) {
 	if !v.replaced && len(v.Hits) == 0 {
 		return done, nil
 	}
 	var shown []byte
 	if v.replaced {
-		kept, err := stored(from, to, meta, body)
-		if err != nil {
-			return nil, err
-		}
-		shown = protowire.AppendBytes(protowire.AppendTag(kept, metaMeta, protowire.BytesType), []byte(replacedMeta))
+		shown = protowire.AppendBytes(protowire.AppendTag(slices.Clip(stored), metaMeta, protowire.BytesType), []byte(replacedMeta))
+	}
+	note, err := s.reserve(ctx, from, v)
+	if err != nil {
+		return nil, err
 	}
 	return func(r Result) {
 		if r.Err == nil {
 			r.Meta = shown
-			s.note(from, v, r.ID)
 		}
+		note(r)
 		done(r)
 	}, nil
 }
 
-// note writes down, beside the message path, that a message matched rules. Its id is 0 if it was refused.
-func (s *Service) note(from Sender, v verdict, id int64) {
-	if len(v.Hits) > 0 {
-		s.noting.Go(func() { s.Moderation.Note(from.App, from.User, v.Judgement, id, v.sent) })
+// note writes down, beside the message path, that a message matched rules. Its id is 0 if it was refused. It waits while
+// many others are being written: who breaks rules all the time is as slow as the store.
+func (s *Service) note(ctx context.Context, from Sender, v verdict, id int64) error {
+	note, err := s.reserve(ctx, from, v)
+	if err == nil {
+		note(Result{ID: id})
 	}
+	return err
+}
+
+// reserve waits for a place among the messages that are being noted, and returns what takes it, without waiting, and must
+// be called. Of a message that could not be sent nothing is noted.
+func (s *Service) reserve(ctx context.Context, from Sender, v verdict) (Done, error) {
+	if len(v.Hits) == 0 {
+		return func(Result) {}, nil
+	}
+	select {
+	case s.notes <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	return func(r Result) {
+		if r.Err != nil {
+			<-s.notes
+			return
+		}
+		s.noting.Go(func() {
+			defer func() { <-s.notes }()
+			s.Moderation.Note(from.App, from.User, v.Judgement, r.ID, v.sent)
+		})
+	}, nil
 }
 
 // Close waits until all that is to be noted is.

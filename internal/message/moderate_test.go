@@ -2,6 +2,7 @@ package message
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -89,6 +90,52 @@ func TestAMaskedTextIsShownToSenderAndReceiver(t *testing.T) {
 	}
 }
 
+// TestWhoBreaksRulesWaitsForTheNotes has a store that keeps no verdict, and as many senders as may be noted at once.
+func TestWhoBreaksRulesWaitsForTheNotes(t *testing.T) {
+	w := moderated(t, map[string]string{"rude": `{"words":["darn"],"action":"block"}`, "watch": `{"words":["hm"],"action":"flag"}`})
+	verdicts := make(chan struct{})
+	w.store.verdicts = verdicts
+	for range maxNotes {
+		if err := w.send(metaTo("bob", text("darn"))).Err; !isCode(err, errcode.IllegalContent) {
+			t.Fatalf("a refused text: %v", err)
+		}
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	sent := w.sent(w.alice, fresh(metaTo("bob", text("hello"))))
+	edit := text("hm")
+	edit.Type, edit.EditMessageId = msync.MessageBody_EDIT, uint64(sent.ID)
+	for what, body := range map[string]*msync.MessageBody{"a refused text": text("darn"), "a delivered text": text("hm"), "an edit": edit} {
+		results := make(chan Result, 1)
+		w.messages.Send(ended, w.alice, fresh(metaTo("bob", body)), func(r Result) { results <- r })
+		if r := <-results; !errors.Is(r.Err, context.Canceled) {
+			t.Errorf("%s that cannot be noted: %+v", what, r)
+		}
+	}
+	close(verdicts)
+	w.must(w.send(metaTo("bob", text("hm"))).Err)
+	if list := w.noted(); len(list) != maxNotes+1 {
+		t.Errorf("%d are noted", len(list))
+	}
+	if n := len(w.messages.notes); n != 0 {
+		t.Errorf("%d places are still taken", n)
+	}
+}
+
+// TestNothingIsNotedOfWhatCannotBeSent also gives its place among the notes back.
+func TestNothingIsNotedOfWhatCannotBeSent(t *testing.T) {
+	w := moderated(t, map[string]string{"watch": `{"words":["hm"],"action":"flag"}`})
+	w.must(w.send(metaTo("bob", text("hello"))).Err)
+	w.store.breakDown(errors.New("broken"))
+	if r := w.send(metaTo("bob", text("hm"))); r.Err == nil {
+		t.Errorf("sent with the result %+v", r)
+	}
+	w.store.breakDown(nil)
+	if list := w.noted(); len(list) != 0 || len(w.messages.notes) != 0 {
+		t.Errorf("noted is %+v, and %d places are taken", list, len(w.messages.notes))
+	}
+}
+
 func TestAnEditIsModerated(t *testing.T) {
 	w := moderated(t, map[string]string{"rude": `{"words":["darn"],"action":"block"}`, "mild": `{"words":["heck"],"action":"mask"}`})
 	sent := w.send(metaTo("bob", text("hello")))
@@ -101,6 +148,7 @@ func TestAnEditIsModerated(t *testing.T) {
 	if err := edit("darn"); !isCode(err, errcode.IllegalContent) {
 		t.Errorf("a refused text: %v", err)
 	}
+	w.messages.Close() // notes overtake each other
 	w.must(edit("heck no"))
 	list := w.noted()
 	if len(list) != 2 || list[0].Message != sent.ID || list[1].Message != 0 {

@@ -130,12 +130,16 @@ func (s *Service) groupReceipt(ctx context.Context, from Sender, meta *msync.Met
 		done(s.taken())
 		return nil
 	}
-	count, news, err := s.store.AddReceipt(ctx, store.Point{Timeline: found.Timeline, Seq: found.Seq}, peer(from.User), s.clock.Now().UnixMilli())
+	count, news, err := s.store.AddReceipt(ctx, store.Point{Timeline: found.Timeline, Seq: found.Seq}, peerOf(from.User), s.clock.Now().UnixMilli())
 	if err != nil {
 		return err
 	}
+	if !news {
+		done(s.taken())
+		return nil
+	}
 	sender, err := s.store.UserByID(ctx, found.Sender)
-	if !news || errors.Is(err, store.ErrNotFound) {
+	if errors.Is(err, store.ErrNotFound) {
 		done(s.taken())
 		return nil
 	} else if err != nil {
@@ -148,8 +152,6 @@ func (s *Service) groupReceipt(ctx context.Context, from Sender, meta *msync.Met
 	s.tell(from, sender.ID, meta.Id, stored, done)
 	return nil
 }
-
-func peer(u store.User) store.Peer { return store.Peer{ID: u.ID, Name: u.Name} }
 
 func refuseReceipt(sentinel error, reason string) error {
 	return &errcode.Error{Code: errcode.ServerUnknownError, Op: "receipt", Message: reason, Reason: reason, Err: sentinel}
@@ -173,10 +175,9 @@ func (s *Service) counted(ctx context.Context, from Sender, id uint64) (store.Fo
 	if err != nil || !right.Reads(found.Seq) || !found.Audience.Has(from.User.ID) {
 		return found, refuseReceipt(ErrNoMessage, "group ack msg permission denied")
 	}
-	var meta msync.Meta
-	var body msync.MessageBody
-	if err := errors.Join(proto.Unmarshal(found.Meta, &meta), proto.Unmarshal(meta.Payload, &body)); err != nil {
-		return found, fmt.Errorf("read message: %w", err)
+	_, body, err := unpack(found.Meta)
+	if err != nil {
+		return found, err
 	}
 	if !body.MsgConfig.GetAllowGroupAck() {
 		return found, refuseReceipt(ErrNoMessage, "group ack msg permission denied")

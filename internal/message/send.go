@@ -36,17 +36,22 @@ func (s *Service) message(ctx context.Context, from Sender, meta *msync.Meta, bo
 	if err != nil {
 		return err
 	}
-	verdict, err := s.judge(from, to, meta, body)
+	verdict, err := s.judge(ctx, from, to, meta, body)
 	if err != nil {
 		return err
 	}
 	if err := s.ask(ctx, from, to, meta, body, &verdict); err != nil {
 		return err
 	}
-	if done, err = s.tells(from, to, meta, body, verdict, done); err != nil {
+	stored, err := stored(from, to, meta, body)
+	if err != nil {
 		return err
 	}
-	return s.deliver(from, to, meta, body, content, audience, done)
+	if done, err = s.tells(ctx, from, stored, verdict, done); err != nil {
+		return err
+	}
+	s.deliver(from, to, meta, stored, content, audience, done)
+	return nil
 }
 
 // stored is what receivers get of a message.
@@ -58,26 +63,26 @@ func stored(from Sender, to *conversation, meta *msync.Meta, body *msync.Message
 	return pack(from, to.to, meta, body, bodyMeta)
 }
 
-// deliver sends a message that may be sent.
-func (s *Service) deliver(from Sender, to *conversation, meta *msync.Meta, body *msync.MessageBody, content store.Content, audience store.Audience, done Done) error {
-	stored, err := stored(from, to, meta, body)
-	if err != nil {
-		return err
-	}
+// deliver sends a message that may be sent. What it is stored as was made of its meta.
+func (s *Service) deliver(from Sender, to *conversation, meta *msync.Meta, stored []byte, content store.Content, audience store.Audience, done Done) {
 	if meta.Routetype == msync.Meta_ROUTE_ONLINE || to.isRoom() && !s.settings(from).RoomHistory {
 		done(s.push(from, to, stored, audience))
-		return nil
+		return
 	}
 	s.delivery.Append(delivery.Post{Key: to.key, Sender: from.User.ID, Device: from.Device, ClientID: meta.Id, Content: content,
 		Audience: audience, Live: to.isRoom(), Meta: stored, Done: func(r delivery.Result) {
 			s.told(from, to, r)
 			done(kept(r))
 		}})
-	return nil
 }
 
 func (s *Service) checkSize(from Sender, payload []byte) error {
-	limit := s.settings(from).MessageMaxBytes
+	return withinLimit(payload, s.settings(from))
+}
+
+// withinLimit refuses a body that is too large: code 511.
+func withinLimit(payload []byte, settings account.Settings) error {
+	limit := settings.MessageMaxBytes
 	if size := contentSize(payload); size > limit {
 		return errcode.Newf(errcode.MessageTooLarge, "body and extension have %d bytes, the limit is %d", size, limit)
 	}
