@@ -128,7 +128,7 @@ func (a *API) Routes() []Route { return slices.Clone(a.routes) }
 // ServeHTTP implements http.Handler.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == documentPath && r.Method == http.MethodGet {
-		a.serveDocument(w)
+		a.serveDocument(w, r)
 		return
 	}
 	c := a.newCall(w, r)

@@ -123,7 +123,7 @@ func newWorld(t testing.TB) *world {
 	w.services = Services{Accounts: w.accounts, Contacts: w.contacts, Presence: w.presence, Push: push.New(w.accounts, s, d, w.clock, 0, push.NewMetrics(w.registry), log), Files: w.files,
 		Messages: w.messages, Mucs: w.mucs, Moderation: rules, Webhooks: hooks, Rehearsals: w.rehearsals}
 	w.api = New(w.services, w.clock, w.registry, log)
-	w.server = httptest.NewServer(w.recorded(w.api))
+	w.server = httptest.NewServer(w.recorded(w.compared(w.api)))
 	t.Cleanup(func() {
 		w.server.Close()
 		d.Close()
