@@ -17,6 +17,7 @@ import (
 	"github.com/stoa-chat/stoa/internal/delivery"
 	"github.com/stoa-chat/stoa/internal/store"
 	"github.com/stoa-chat/stoa/internal/store/sqlite"
+	"github.com/stoa-chat/stoa/internal/store/sqlitetest"
 	"github.com/stoa-chat/stoa/internal/token"
 )
 
@@ -124,10 +125,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	t.Parallel() // most of the time goes into waiting for the disk
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	s, err := sqlite.Open(t.Context(), t.TempDir(), log)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := sqlitetest.Open(t, log)
 	w := &world{T: t, hooks: &hookedStore{Store: s}, clock: clock.New(), online: map[int64]*sink{}}
 	w.hub = delivery.NewHub(s, w.clock, log)
 	w.bus = bus.NewLocal(func(subject bus.Subject, data []byte) {
@@ -146,7 +144,7 @@ func newWorld(t *testing.T) *world {
 	})
 	// The second certificate has no setting yet.
 	settings := []byte(`{}`)
-	_, err = s.CreateApp(t.Context(), store.App{Org: "acme", Name: "demo", AgoraID: agoraID, Certificate: certificate, Certificate2: certificate2,
+	_, err := s.CreateApp(t.Context(), store.App{Org: "acme", Name: "demo", AgoraID: agoraID, Certificate: certificate, Certificate2: certificate2,
 		ClientID: "id", ClientSecret: "secret", SigningKey: []byte("key"), Settings: settings})
 	w.must(err)
 	w.Service = w.node()

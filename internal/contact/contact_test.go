@@ -20,6 +20,7 @@ import (
 	"github.com/stoa-chat/stoa/internal/msync"
 	"github.com/stoa-chat/stoa/internal/store"
 	"github.com/stoa-chat/stoa/internal/store/sqlite"
+	"github.com/stoa-chat/stoa/internal/store/sqlitetest"
 )
 
 // world is a node without edges, with one application.
@@ -35,8 +36,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{T: t}
 	log, k := slog.New(slog.DiscardHandler), clock.New()
 	var err error
-	w.store, err = sqlite.Open(t.Context(), t.TempDir(), log)
-	w.must(err)
+	w.store = sqlitetest.Open(t, log)
 	hub := delivery.NewHub(w.store, k, log)
 	b := bus.NewLocal(hub.Handle)
 	d := delivery.New(hub, w.store, b, delivery.NewIDs(0, 0), k, delivery.NewMetrics(prometheus.NewRegistry()), log)

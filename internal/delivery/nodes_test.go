@@ -14,7 +14,7 @@ import (
 	"github.com/stoa-chat/stoa/internal/bus"
 	"github.com/stoa-chat/stoa/internal/clock"
 	"github.com/stoa-chat/stoa/internal/store"
-	"github.com/stoa-chat/stoa/internal/store/sqlite"
+	"github.com/stoa-chat/stoa/internal/store/sqlitetest"
 )
 
 // newNodes makes two nodes with one store, connected by NATS.
@@ -22,10 +22,7 @@ func newNodes(t *testing.T) (a, b *world) {
 	t.Helper()
 	t.Parallel()
 	log := slog.New(slog.DiscardHandler)
-	s, err := sqlite.Open(t.Context(), t.TempDir(), log)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := sqlitetest.Open(t, log)
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {
 			t.Error(err)

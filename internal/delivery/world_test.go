@@ -18,6 +18,7 @@ import (
 	"github.com/stoa-chat/stoa/internal/msync"
 	"github.com/stoa-chat/stoa/internal/store"
 	"github.com/stoa-chat/stoa/internal/store/sqlite"
+	"github.com/stoa-chat/stoa/internal/store/sqlitetest"
 )
 
 const patience = 20 * time.Second
@@ -133,10 +134,7 @@ func newWorld(t testing.TB) *world {
 		test.Parallel() // most of the time goes into waiting for the disk
 	}
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	s, err := sqlite.Open(t.Context(), t.TempDir(), log)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := sqlitetest.Open(t, log)
 	w := &world{TB: t, store: &brokenStore{Store: s}, clock: clock.New()}
 	w.hub = NewHub(w.store, w.clock, log)
 	w.bus = &recordedBus{subscribed: map[bus.Subject]int{}, Bus: bus.NewLocal(w.hub.Handle)}

@@ -29,7 +29,7 @@ import (
 	"github.com/stoa-chat/stoa/internal/clock"
 	"github.com/stoa-chat/stoa/internal/delivery"
 	"github.com/stoa-chat/stoa/internal/store"
-	"github.com/stoa-chat/stoa/internal/store/sqlite"
+	"github.com/stoa-chat/stoa/internal/store/sqlitetest"
 )
 
 var errBroken = errors.New("broken on purpose")
@@ -75,13 +75,13 @@ func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{TB: t, clock: clock.New(), root: filepath.Join(t.TempDir(), "files"), alice: store.User{ID: 1, Name: "alice"}}
 	log := slog.New(slog.DiscardHandler)
-	s, err := sqlite.Open(t.Context(), t.TempDir(), log)
-	w.must(err)
+	s := sqlitetest.Open(t, log)
 	hub := delivery.NewHub(s, w.clock, log)
 	b := bus.NewLocal(func(bus.Subject, []byte) {})
 	d := delivery.New(hub, s, b, delivery.NewIDs(0, 0), w.clock, delivery.NewMetrics(prometheus.NewRegistry()), log)
-	w.accounts, err = account.New(t.Context(), s, d, b, w.clock, 0, log)
+	accounts, err := account.New(t.Context(), s, d, b, w.clock, 0, log)
 	w.must(err)
+	w.accounts = accounts
 	folder, err := blob.OpenFolder(w.root)
 	w.must(err)
 	w.blobs = &blobs{Store: folder}

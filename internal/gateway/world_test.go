@@ -29,6 +29,7 @@ import (
 	"github.com/stoa-chat/stoa/internal/muc"
 	"github.com/stoa-chat/stoa/internal/store"
 	"github.com/stoa-chat/stoa/internal/store/sqlite"
+	"github.com/stoa-chat/stoa/internal/store/sqlitetest"
 )
 
 // patience is how long a test waits for what must happen.
@@ -176,8 +177,7 @@ func newWorld(t *testing.T) *world {
 	t.Parallel() // most of the time goes into waiting for the disk
 	w := &world{T: t, clock: clock.New(), log: &logBook{}, tokens: map[string]string{}}
 	log := slog.New(slog.NewTextHandler(w.log, nil))
-	s, err := sqlite.Open(t.Context(), t.TempDir(), log)
-	w.must(err)
+	s := sqlitetest.Open(t, log)
 	w.store, w.stores = s, &heldStore{Store: s}
 	w.hub = delivery.NewHub(w.stores, w.clock, log)
 	w.bus = &wildBus{Bus: bus.NewLocal(func(subject bus.Subject, data []byte) {
@@ -192,8 +192,9 @@ func newWorld(t *testing.T) *world {
 	})}
 	registry := prometheus.NewRegistry()
 	w.delivery = delivery.New(w.hub, w.stores, w.bus, delivery.NewIDs(0, 0), w.clock, delivery.NewMetrics(registry), log)
-	w.accounts, err = account.New(t.Context(), s, w.delivery, w.bus, w.clock, 0, log)
+	accounts, err := account.New(t.Context(), s, w.delivery, w.bus, w.clock, 0, log)
 	w.must(err)
+	w.accounts = accounts
 	contacts := contact.New(w.accounts, s, w.delivery, w.bus, w.clock, log)
 	w.mucs = muc.New(w.accounts, s, w.delivery, w.bus, w.clock, log)
 	w.gateway = New(w.accounts, contacts, w.mucs, message.New(w.accounts, contacts, w.mucs, s, w.delivery, w.clock, log), w.hub, w.clock, NewMetrics(registry), log)

@@ -25,7 +25,7 @@ import (
 	"github.com/stoa-chat/stoa/internal/muc"
 	"github.com/stoa-chat/stoa/internal/store"
 	"github.com/stoa-chat/stoa/internal/store/postgres"
-	"github.com/stoa-chat/stoa/internal/store/sqlite"
+	"github.com/stoa-chat/stoa/internal/store/sqlitetest"
 )
 
 // What the growth is measured with: one user's conversations, over which the messages are spread.
@@ -56,10 +56,7 @@ func BenchmarkGrowth(b *testing.B) {
 }
 
 func growthSQLite(b *testing.B) store.Store {
-	s, err := sqlite.Open(b.Context(), b.TempDir(), slog.New(slog.DiscardHandler))
-	if err != nil {
-		b.Fatal(err)
-	}
+	s := sqlitetest.Open(b, slog.New(slog.DiscardHandler))
 	b.Cleanup(func() { s.Close() })
 	return s
 }

@@ -26,6 +26,7 @@ import (
 	"github.com/stoa-chat/stoa/internal/muc"
 	"github.com/stoa-chat/stoa/internal/store"
 	"github.com/stoa-chat/stoa/internal/store/sqlite"
+	"github.com/stoa-chat/stoa/internal/store/sqlitetest"
 )
 
 // world is a message service over a real store, with the users alice and bob of o#a.
@@ -104,16 +105,16 @@ func newWorld(t *testing.T) *world {
 	t.Parallel() // most of the time goes into waiting for the disk
 	w := &world{T: t}
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	s, err := sqlite.Open(t.Context(), t.TempDir(), log)
-	w.must(err)
+	s := sqlitetest.Open(t, log)
 	w.store = &brokenStore{Store: s}
 	c := clock.New()
 	w.clock = c
 	w.hub = delivery.NewHub(w.store, c, log)
 	b := bus.NewLocal(w.hub.Handle)
 	w.delivery = delivery.New(w.hub, w.store, b, delivery.NewIDs(0, 0), c, delivery.NewMetrics(prometheus.NewRegistry()), log)
-	w.accounts, err = account.New(t.Context(), w.store, w.delivery, b, c, 0, log)
+	accounts, err := account.New(t.Context(), w.store, w.delivery, b, c, 0, log)
 	w.must(err)
+	w.accounts = accounts
 	t.Cleanup(func() {
 		w.delivery.Close()
 		if err := errors.Join(w.hub.Close(), b.Close(), s.Close()); err != nil {

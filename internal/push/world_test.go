@@ -36,6 +36,7 @@ import (
 	"github.com/stoa-chat/stoa/internal/msync"
 	"github.com/stoa-chat/stoa/internal/store"
 	"github.com/stoa-chat/stoa/internal/store/sqlite"
+	"github.com/stoa-chat/stoa/internal/store/sqlitetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -234,8 +235,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{T: t, clock: clock.New(), provider: newStandIn(t), log: &logBook{}, stop: func() {}}
 	log := slog.New(slog.NewTextHandler(w.log, nil))
 	var err error
-	w.store, err = sqlite.Open(t.Context(), t.TempDir(), log)
-	w.must(err)
+	w.store = sqlitetest.Open(t, log)
 	w.hub = delivery.NewHub(w.store, w.clock, log)
 	b := bus.NewLocal(w.hub.Handle)
 	w.delivery = delivery.New(w.hub, w.store, b, delivery.NewIDs(0, 0), w.clock, delivery.NewMetrics(prometheus.NewRegistry()), log)

@@ -11,7 +11,7 @@ import (
 	"github.com/stoa-chat/stoa/internal/bus"
 	"github.com/stoa-chat/stoa/internal/clock"
 	"github.com/stoa-chat/stoa/internal/delivery"
-	"github.com/stoa-chat/stoa/internal/store/sqlite"
+	"github.com/stoa-chat/stoa/internal/store/sqlitetest"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -20,10 +20,7 @@ import (
 func newService(t *testing.T, on bool) *Service {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	s, err := sqlite.Open(t.Context(), t.TempDir(), log)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := sqlitetest.Open(t, log)
 	k := clock.New()
 	hub := delivery.NewHub(s, k, log)
 	var r *Service

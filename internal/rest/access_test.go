@@ -2,17 +2,17 @@ package rest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/stoa-chat/stoa/internal/account"
 	"github.com/stoa-chat/stoa/internal/token"
 )
 
@@ -92,13 +92,13 @@ func TestNoRouteServesAWrongCaller(t *testing.T) {
 		}
 	}
 	before := state()
-	seen := map[Access]int{}
+	seen, wrong := map[Access]int{}, callers(w)
 	for _, r := range w.api.Routes() {
 		seen[r.Access]++
 		if strings.HasPrefix(r.Pattern, "/easemob/") {
 			continue
 		}
-		for _, who := range callers(w) {
+		for _, who := range wrong {
 			if r.Access != Anyone && !slices.Contains(who.refused, r.Access) {
 				continue
 			}
@@ -189,64 +189,66 @@ func TestEveryRouteServesItsCallers(t *testing.T) {
 			queries["DELETE "+path+"/time"], queries["POST "+path+"/time"] = peer+"&delTime=5", peer+"&delTime=5"
 		}
 	}
-	w := newWorld(t)
-	for i, r := range w.api.Routes() {
-		if strings.Contains(r.Pattern, "{file}") || r.Pattern == "/chatfiles" || r.Method == http.MethodPost && strings.HasSuffix(r.Pattern, "/share_files") {
-			continue // they take and give bytes: files_test.go
-		}
-		if strings.Contains(r.Pattern, "/acks/") {
-			continue // they need a message that somebody has read: receipts_test.go
-		}
-		if strings.HasPrefix(r.Pattern, "/messages/rewrite/") || strings.HasPrefix(r.Pattern, "/chatmessages/") {
-			continue // they need a message, and an hour that is over: messages_test.go
-		}
-		if strings.HasPrefix(r.Pattern, "/reaction/") || strings.HasSuffix(r.Pattern, "/user_channel/pin") || strings.Contains(r.Pattern, "/report/message/") {
-			continue // they need a message: reactions_test.go
-		}
-		right := []string{"app", "signed:app"}
-		switch r.Access {
-		case AppOrSelf, AnyToken:
-			right = append(right, "alice", "signed:alice")
-		case UserToken:
-			right = []string{"alice", "signed:alice"}
-		case Anyone:
-			right = []string{""}
-		}
-		for j, as := range right {
-			// The call before may have left nothing of them.
-			for _, name := range []string{"alice", "bob", "dave"} {
-				if _, err := w.accounts.Delete(t.Context(), w.app, name); err != nil && !errors.Is(err, account.ErrNoUser) {
-					t.Fatal(err)
+	const lanes = 8 // at the same time, as many as there are processors
+	for lane := range lanes {
+		t.Run(strconv.Itoa(lane), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			for i, r := range w.api.Routes() {
+				if i%lanes != lane {
+					continue
 				}
-				w.createUser(w.app, name)
+				if strings.Contains(r.Pattern, "{file}") || r.Pattern == "/chatfiles" || r.Method == http.MethodPost && strings.HasSuffix(r.Pattern, "/share_files") {
+					continue // they take and give bytes: files_test.go
+				}
+				if strings.Contains(r.Pattern, "/acks/") {
+					continue // they need a message that somebody has read: receipts_test.go
+				}
+				if strings.HasPrefix(r.Pattern, "/messages/rewrite/") || strings.HasPrefix(r.Pattern, "/chatmessages/") {
+					continue // they need a message, and an hour that is over: messages_test.go
+				}
+				if strings.HasPrefix(r.Pattern, "/reaction/") || strings.HasSuffix(r.Pattern, "/user_channel/pin") || strings.Contains(r.Pattern, "/report/message/") {
+					continue // they need a message: reactions_test.go
+				}
+				right := []string{"app", "signed:app"}
+				switch r.Access {
+				case AppOrSelf, AnyToken:
+					right = append(right, "alice", "signed:alice")
+				case UserToken:
+					right = []string{"alice", "signed:alice"}
+				case Anyone:
+					right = []string{""}
+				}
+				for j, as := range right {
+					w := w.in(fmt.Sprintf("acme#demo-%d-%d", i, j)) // where no other call has left anything
+					w.connect("alice", "webim_web_1")
+					if r.Method == http.MethodPut && strings.HasSuffix(r.Pattern, "{friend}") { // a remark needs a contact
+						w.send("POST", "/acme/demo/users/bob/contacts/users/alice", w.bearer("app"), "")
+					} else {
+						w.send("POST", "/acme/demo/users/bob/contacts/apply", w.bearer("bob"), `{"usernames":["alice"]}`)
+					}
+					w.text("bob", "alice", "hello")
+					path, body := "/acme/demo"+fill(r)+"?"+queries[r.String()], bodies[r.String()]
+					if strings.HasPrefix(r.Pattern, "/easemob/") {
+						path = r.Pattern + "?app_key=" + url.QueryEscape(w.app.Key())
+					}
+					if strings.Contains(r.Pattern, "/moderation/") || strings.HasPrefix(r.Pattern, "/callbacks/") {
+						path, body = w.underRules(r)
+					}
+					if strings.Contains(r.Pattern, "{rehearsal}") {
+						started := w.send("POST", "/acme/demo/rehearsals", w.bearer("app"), `{"code":504,"user":"bob"}`)
+						path = "/acme/demo/rehearsals/" + started.object["data"].(map[string]any)["id"].(string)
+					}
+					if aboutPlaces(r) {
+						path, body = w.ground(r, fmt.Sprintf("%d-%d", i, j))
+						path = "/acme/demo" + fill(Route{Pattern: path})
+					}
+					if got := w.send(r.Method, path, w.bearer(as), body); got.status != http.StatusOK {
+						t.Errorf("%s as %q: %d %s", &r, as, got.status, got.text)
+					}
+				}
 			}
-			w.connect("alice", "webim_web_1")
-			if r.Method == http.MethodPut && strings.HasSuffix(r.Pattern, "{friend}") { // a remark needs a contact
-				w.send("POST", "/acme/demo/users/bob/contacts/users/alice", w.bearer("app"), "")
-			} else {
-				w.send("POST", "/acme/demo/users/bob/contacts/apply", w.bearer("bob"), `{"usernames":["alice"]}`)
-			}
-			w.text("bob", "alice", "hello")
-			path, body := "/acme/demo"+fill(r)+"?"+queries[r.String()], bodies[r.String()]
-			if strings.HasPrefix(r.Pattern, "/easemob/") {
-				path = r.Pattern + "?app_key=acme%23demo"
-			}
-			if strings.Contains(r.Pattern, "/moderation/") || strings.HasPrefix(r.Pattern, "/callbacks/") {
-				path, body = w.underRules(r)
-			}
-			if strings.Contains(r.Pattern, "{rehearsal}") {
-				started := w.send("POST", "/acme/demo/rehearsals", w.bearer("app"), `{"code":504,"user":"bob"}`)
-				path = "/acme/demo/rehearsals/" + started.object["data"].(map[string]any)["id"].(string)
-			}
-			if aboutPlaces(r) {
-				path, body = w.ground(r, fmt.Sprintf("%d-%d", i, j))
-				path = "/acme/demo" + fill(Route{Pattern: path})
-			}
-			body = strings.Replace(body, "carol", fmt.Sprintf("carol-%d-%d", i, j), 1)
-			if got := w.send(r.Method, path, w.bearer(as), body); got.status != http.StatusOK {
-				t.Errorf("%s as %q: %d %s", &r, as, got.status, got.text)
-			}
-		}
+		})
 	}
 }
 

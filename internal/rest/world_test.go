@@ -34,7 +34,7 @@ import (
 	"github.com/stoa-chat/stoa/internal/push"
 	"github.com/stoa-chat/stoa/internal/rehearse"
 	"github.com/stoa-chat/stoa/internal/store"
-	"github.com/stoa-chat/stoa/internal/store/sqlite"
+	"github.com/stoa-chat/stoa/internal/store/sqlitetest"
 	"github.com/stoa-chat/stoa/internal/token"
 	"github.com/stoa-chat/stoa/internal/webhook"
 )
@@ -87,8 +87,7 @@ func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{TB: t, clock: clock.New(), registry: prometheus.NewRegistry(), log: &logBook{}, saved: map[string]string{}}
 	log := slog.New(slog.NewJSONHandler(w.log, nil))
-	s, err := sqlite.Open(t.Context(), t.TempDir(), log)
-	w.must(err)
+	s := sqlitetest.Open(t, log)
 	w.hub = delivery.NewHub(s, w.clock, log)
 	b := bus.NewLocal(func(subject bus.Subject, data []byte) {
 		if subject.Kind != bus.KindAll {
@@ -101,8 +100,9 @@ func newWorld(t testing.TB) *world {
 	})
 	d := delivery.New(w.hub, s, b, delivery.NewIDs(0, 0), w.clock, delivery.NewMetrics(w.registry), log)
 	w.delivery = d
-	w.accounts, err = account.New(t.Context(), s, d, b, w.clock, 0, log)
+	accounts, err := account.New(t.Context(), s, d, b, w.clock, 0, log)
 	w.must(err)
+	w.accounts = accounts
 	w.contacts = contact.New(w.accounts, s, d, b, w.clock, log)
 	w.rehearsals = rehearse.New(true, d, b, log)
 	w.accounts.Rehearsals = w.rehearsals
@@ -169,6 +169,18 @@ func (w *world) createApp(key string) *account.App {
 	app, err := w.accounts.CreateApp(w.Context(), account.NewApp{Key: key, ClientID: key + "-id", ClientSecret: "shh", Settings: account.DefaultSettings()})
 	w.must(err)
 	return app
+}
+
+// in returns the world as it is seen from another application, which has alice, bob and dave: paths below /acme/demo are
+// in that.
+func (w *world) in(key string) *world {
+	w.Helper()
+	other := *w
+	other.app = w.createApp(key)
+	for _, name := range []string{"alice", "bob", "dave"} {
+		other.createUser(other.app, name)
+	}
+	return &other
 }
 
 func (w *world) createUser(app *account.App, name string) store.User {
@@ -255,6 +267,9 @@ type reply struct {
 // send makes a request. Whatever it is, the answer must be one that clients can bear.
 func (w *world) send(method, path, authorization, body string, header ...string) reply {
 	w.Helper()
+	if below, ok := strings.CutPrefix(path, "/acme/demo/"); ok {
+		path = "/" + strings.ReplaceAll(w.app.Key(), "#", "/") + "/" + below
+	}
 	r, err := http.NewRequestWithContext(w.Context(), method, w.server.URL+path, strings.NewReader(body))
 	w.must(err)
 	if authorization != "" {

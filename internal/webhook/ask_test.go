@@ -18,7 +18,7 @@ import (
 	"github.com/stoa-chat/stoa/internal/clock"
 	"github.com/stoa-chat/stoa/internal/msync"
 	"github.com/stoa-chat/stoa/internal/store"
-	"github.com/stoa-chat/stoa/internal/store/sqlite"
+	"github.com/stoa-chat/stoa/internal/store/sqlitetest"
 )
 
 var app = &account.App{App: store.App{ID: 1, Org: "acme", Name: "demo"}}
@@ -27,10 +27,7 @@ var app = &account.App{App: store.App{ID: 1, Org: "acme", Name: "demo"}}
 func asking(t *testing.T, rule string, backend http.HandlerFunc) *Service {
 	t.Helper()
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	db, err := sqlite.Open(t.Context(), t.TempDir(), log)
-	if err != nil {
-		t.Fatal(err)
-	}
+	db := sqlitetest.Open(t, log)
 	t.Cleanup(func() { db.Close() })
 	server := httptest.NewServer(backend)
 	t.Cleanup(server.Close)

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"context"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -20,13 +21,21 @@ func openIn(t *testing.T, folder string) *Store {
 	return s
 }
 
-func open(t *testing.T) store.Store { return openIn(t, t.TempDir()) }
+var migrated = storetest.Copies(func(folder string) error {
+	s, err := Open(context.Background(), folder, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	return s.Close()
+})
+
+func open(t *testing.T) store.Store { return openIn(t, migrated(t)) }
 
 func TestStore(t *testing.T) { storetest.Run(t, open) }
 
 func TestReopen(t *testing.T) {
 	storetest.RunReopen(t, func(t *testing.T) (store.Store, func() store.Store) {
-		folder := t.TempDir()
+		folder := migrated(t)
 		s := openIn(t, folder)
 		return s, func() store.Store {
 			if err := s.Close(); err != nil {
