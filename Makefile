@@ -11,7 +11,7 @@ RACE := $(shell cat scripts/race.flags)
 
 DIST := internal/console/dist/index.html
 
-.PHONY: help run build playground test test-fast parity parity-rest errors bench bench-compare bench-growth lint proto clean FORCE
+.PHONY: help run build playground test test-fast parity parity-rest errors docs bench bench-compare bench-growth lint proto clean FORCE
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ errors: bin/stoa test/websdk/node_modules/.package-lock.json ## Print which code
 	@cd test/websdk && STOA_ERRORS=$(CURDIR)/bin/errors.jsonl node --test --test-force-exit local/errors.test.js local/rehearsal.test.js e2e/translation.test.js >>$(CURDIR)/bin/errors.log || true
 	@node scripts/errors.mjs bin/errors.jsonl --markdown >docs/conformance.md || true
 	@node scripts/errors.mjs bin/errors.jsonl
+
+docs: ## Write the pages of the documentation that are made from the code
+	$(GO) generate ./internal/muc ./internal/rest
 
 bench: ## Run the Go benchmarks of the message path, the stores and files
 	$(GO) test -run '^$$' -bench . -benchmem \

@@ -135,6 +135,9 @@ func (r *Route) describe(tag string, written object) (object, error) {
 	description, _ := op["description"].(string)
 	op["description"] = strings.TrimSpace(description + "\n\nWho may call: " + r.Access.callers(users) + ".")
 	op["x-access"] = r.Access.String()
+	if written["errors"] != nil {
+		op["x-errors"] = written["errors"] // without those that every call has
+	}
 	parameters := []any{}
 	for _, name := range r.names() {
 		parameters = append(parameters, object{"$ref": "#/components/parameters/" + r.component(name)})
