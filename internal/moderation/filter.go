@@ -40,7 +40,7 @@ type Filter struct {
 	action   string
 	code     errcode.Code
 	whole    bool
-	words    *trie
+	words    *wordSet
 	patterns []*regexp.Regexp
 }
 
@@ -64,7 +64,7 @@ func ParseFilter(definition []byte) (*Filter, error) {
 	if d.Code == 0 {
 		d.Code = int(errcode.IllegalContent)
 	}
-	f := &Filter{action: d.Action, code: errcode.Code(d.Code), whole: d.WholeWords, words: &trie{}}
+	f := &Filter{action: d.Action, code: errcode.Code(d.Code), whole: d.WholeWords}
 	switch {
 	case !slices.Contains([]string{ActionBlock, ActionMask, ActionFlag}, d.Action):
 		return nil, fmt.Errorf("action is %s, %s or %s", ActionBlock, ActionMask, ActionFlag)
@@ -75,13 +75,15 @@ func ParseFilter(definition []byte) (*Filter, error) {
 	case len(d.Words) > maxWords || len(d.Patterns) > maxPatterns:
 		return nil, fmt.Errorf("a rule has at most %d words and %d patterns", maxWords, maxPatterns)
 	}
+	words := make([]string, 0, len(d.Words))
 	for _, word := range d.Words {
 		folded := fold(word).text
 		if folded == "" || len(folded) > maxWord {
 			return nil, fmt.Errorf("the word %.50q has not 1 to %d bytes", word, maxWord)
 		}
-		f.words.add(folded)
+		words = append(words, folded)
 	}
+	f.words = newWordSet(words)
 	for _, pattern := range d.Patterns {
 		if len(pattern) > maxPattern {
 			return nil, fmt.Errorf("the pattern %.50q is longer than %d bytes", pattern, maxPattern)
@@ -125,36 +127,59 @@ func alone(text string, from, to int) bool {
 
 func inWord(r rune) bool { return r != utf8.RuneError && (unicode.IsLetter(r) || unicode.IsDigit(r)) }
 
-// trie is a set of words.
-type trie struct {
-	next map[byte]*trie
-	ends bool
+// wordSet is a set of words in order, which takes little more memory than the words themselves.
+type wordSet struct {
+	sorted []string
+	within []int32    // the longest other word that each word begins with; -1: none
+	first  [257]int32 // where the words are whose first byte is at least that
 }
 
-func (t *trie) add(word string) {
-	for i := range len(word) {
-		if t.next == nil {
-			t.next = map[byte]*trie{}
+func newWordSet(words []string) *wordSet {
+	slices.Sort(words)
+	w := &wordSet{sorted: slices.Compact(words)}
+	w.within = make([]int32, len(w.sorted))
+	for i, word := range w.sorted {
+		w.first[int(word[0])+1]++
+		begins := int32(i) - 1
+		for begins >= 0 && !strings.HasPrefix(word, w.sorted[begins]) {
+			begins = w.within[begins]
 		}
-		if t.next[word[i]] == nil {
-			t.next[word[i]] = &trie{}
-		}
-		t = t.next[word[i]]
+		w.within[i] = begins
 	}
-	t.ends = true
+	for i := 1; i < len(w.first); i++ {
+		w.first[i] += w.first[i-1]
+	}
+	return w
 }
 
-// longest returns the length of the longest word that the text begins with and that is accepted; 0: there is none.
-func (t *trie) longest(text string, accept func(end int) bool) (length int) {
-	for i := range len(text) {
-		if t = t.next[text[i]]; t == nil {
-			return length
-		}
-		if t.ends && accept(i+1) {
-			length = i + 1
+// longest returns the length of the longest word that the text begins with and that is accepted; 0: there is none. Whatever
+// stands in order between such a word and the text begins with that word.
+func (w *wordSet) longest(text string, accept func(end int) bool) (length int) {
+	from, to := w.first[text[0]], w.first[int(text[0])+1]
+	n, same := slices.BinarySearchFunc(w.sorted[from:to], text, strings.Compare)
+	if !same {
+		n--
+	}
+	if n < 0 {
+		return 0
+	}
+	at := from + int32(n)
+	shared := common(w.sorted[at], text)
+	for ; at >= 0; at = w.within[at] {
+		if n := len(w.sorted[at]); n <= shared && accept(n) {
+			return n
 		}
 	}
-	return length
+	return 0
+}
+
+// common returns how many bytes two texts share from the beginning on.
+func common(a, b string) int {
+	n := 0
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	return n
 }
 
 // folded is a text as it is compared, and where in the original each of its bytes comes from.

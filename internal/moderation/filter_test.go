@@ -1,6 +1,8 @@
 package moderation
 
 import (
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -58,6 +60,35 @@ func TestWholeWordsAreNoPartsOfOthers(t *testing.T) {
 	} {
 		if got := masked(f, text); got != want {
 			t.Errorf("%q becomes %q, want %q", text, got, want)
+		}
+	}
+}
+
+// TestWordsThatBeginWithOthersAreFound compares with looking for each word in turn.
+func TestWordsThatBeginWithOthersAreFound(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	some := func(length int) string {
+		text := make([]byte, 1+random.IntN(length))
+		for i := range text {
+			text[i] = "abc"[random.IntN(3)]
+		}
+		return string(text)
+	}
+	for range 2000 {
+		words := make([]string, 1+random.IntN(12))
+		for i := range words {
+			words[i] = some(6)
+		}
+		text, odd := some(9), random.IntN(2) == 0
+		accept := func(n int) bool { return !odd || n%2 == 1 }
+		want := 0
+		for _, word := range words {
+			if strings.HasPrefix(text, word) && accept(len(word)) {
+				want = max(want, len(word))
+			}
+		}
+		if got := newWordSet(slices.Clone(words)).longest(text, accept); got != want {
+			t.Fatalf("%q in %q: %d bytes, want %d", text, words, got, want)
 		}
 	}
 }
