@@ -157,3 +157,21 @@ func TestEveryCodeOfTheServerFitsSomewhere(t *testing.T) {
 		}
 	}
 }
+
+func TestCallsAreTakenForWhatTheyDo(t *testing.T) {
+	for _, test := range []struct {
+		call Request
+		want string
+	}{
+		{Request{"POST", "/token"}, "token"},
+		{Request{"GET", "/users/alice"}, "rest"},
+		{Request{"POST", "/chatfiles"}, "upload"},
+		{Request{"GET", "/chatfiles/1"}, "download"},
+		{Request{"HEAD", "/chatfiles/1"}, "download"},
+		{Request{"GET", "/chatgroups/1/share_files/2"}, "download"},
+	} {
+		if got := test.call.kind(); got != test.want {
+			t.Errorf("%s %s is taken for %s, want %s", test.call.Method, test.call.Path, got, test.want)
+		}
+	}
+}

@@ -142,7 +142,7 @@ type Request struct {
 func (r Request) kind() string {
 	switch {
 	case strings.HasPrefix(r.Path, "/chatfiles"), strings.HasPrefix(r.Path, "/sdk/chatfiles"), strings.Contains(r.Path, "/share_files"):
-		if r.Method == "GET" {
+		if r.Method == http.MethodGet || r.Method == http.MethodHead {
 			return "download"
 		}
 		return "upload"
