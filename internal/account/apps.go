@@ -338,13 +338,6 @@ func (a *Service) Apps() int {
 	return len(a.apps.byKey)
 }
 
-// AllApps returns the applications, in no order.
-func (a *Service) AllApps() []*App {
-	a.apps.mu.RLock()
-	defer a.apps.mu.RUnlock()
-	return slices.Collect(maps.Values(a.apps.byID))
-}
-
 func noApp(name string) error {
 	return &errcode.Error{Code: errcode.InvalidAppKey, Message: fmt.Sprintf("this server has no application %q", name), Err: ErrNoApp}
 }

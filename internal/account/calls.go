@@ -41,7 +41,7 @@ func (a *Service) CallToken(app *App, user store.User, channel string) (CallToke
 	if err := a.offersCalls(app); err != nil {
 		return CallToken{}, err
 	}
-	if channel == "" || len(channel) > maxChannel || !isText(channel) {
+	if channel == "" || len(channel) > maxChannel || !store.IsText(channel) {
 		e := errcode.Newf(errcode.InvalidParameter, "a channel's name has 1 to %d bytes", maxChannel)
 		e.Err = ErrChannel
 		return CallToken{}, e

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
-	"unicode/utf8"
 
 	"github.com/stoa-chat/stoa/errcode"
 	"github.com/stoa-chat/stoa/internal/store"
@@ -44,7 +42,7 @@ func (a *Service) SetAttributes(ctx context.Context, app *App, user store.User, 
 		return nil, err
 	}
 	for _, key := range slices.Sorted(maps.Keys(set)) {
-		if key == "" || !isText(key) || !isText(set[key]) {
+		if key == "" || !store.IsText(key) || !store.IsText(set[key]) {
 			return nil, refuseProfile(errcode.InvalidParameter, ErrAttribute, "attribute %q is not text under a name", key)
 		}
 	}
@@ -57,9 +55,6 @@ func (a *Service) SetAttributes(ctx context.Context, app *App, user store.User, 
 	}
 	return all, err
 }
-
-// isText tells whether every store and every client can take a text.
-func isText(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
 
 // Attributes returns attributes of users by their names, as the caller wrote them: those with the given keys, or all
 // without any. Users who do not exist have none. The errors are code 505 and 50 (ErrTooManyUsers).

@@ -95,7 +95,7 @@ func (n NewUser) check() error {
 		return refuse(ErrUserName, "user id %q is not 1 to 64 of a-z, 0-9, _, - and .", n.Name)
 	case len(n.Password) > maxPassword:
 		return refuse(ErrPassword, "the password is longer than %d bytes", maxPassword)
-	case utf8.RuneCountInString(n.Nickname) > maxNickname || !utf8.ValidString(n.Nickname) || strings.ContainsRune(n.Nickname, 0):
+	case utf8.RuneCountInString(n.Nickname) > maxNickname || !store.IsText(n.Nickname):
 		return refuse(ErrNickname, "the nickname is longer than %d characters", maxNickname)
 	}
 	return nil

@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -164,7 +163,7 @@ func refusal(err, userFull, peerFull error) error {
 // is not asked. The errors are code 204 (ErrNoUser of account), -3 (ErrSelf, ErrNoNames, ErrReason), 603 (ErrBlocked) and
 // 50 (ErrTooMany, ErrInviterFull, ErrInviteeFull).
 func (s *Service) Invite(ctx context.Context, actor Actor, names []string, reason string) error {
-	if utf8.RuneCountInString(reason) > maxReason || !isText(reason) {
+	if utf8.RuneCountInString(reason) > maxReason || !store.IsText(reason) {
 		return refuse(errcode.InvalidParameter, ErrReason, "the reason is longer than %d characters", maxReason)
 	}
 	users, err := s.others(ctx, actor, names)
@@ -178,8 +177,6 @@ func (s *Service) Invite(ctx context.Context, actor Actor, names []string, reaso
 	}
 	return nil
 }
-
-func isText(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
 
 func (s *Service) invite(ctx context.Context, actor Actor, user store.User, reason string) error {
 	relation, err := s.store.Relation(ctx, user.ID, actor.User.ID)
@@ -309,7 +306,7 @@ func (s *Service) Clear(ctx context.Context, actor Actor) error {
 // SetRemark changes the user's own note on a contact. The errors are code 204, 50 (ErrRemark), 221 (ErrNotContact) and -3
 // (ErrSelf).
 func (s *Service) SetRemark(ctx context.Context, actor Actor, name, remark string) error {
-	if utf8.RuneCountInString(remark) > maxRemark || !isText(remark) {
+	if utf8.RuneCountInString(remark) > maxRemark || !store.IsText(remark) {
 		return refuse(errcode.MaxLimit, ErrRemark, "the remark is longer than %d characters", maxRemark)
 	}
 	other, err := s.other(ctx, actor, name)

@@ -22,7 +22,7 @@ const (
 // with the context. Several nodes may do so at once. It returns how many files it has removed; what cannot be removed now
 // does not keep it from the rest, and is tried again the next time.
 func (s *Service) Sweep(ctx context.Context) (removed int, err error) {
-	for _, app := range s.accounts.AllApps() {
+	for _, app := range s.accounts.All() {
 		n, failed := s.sweepApp(ctx, app)
 		removed, err = removed+n, errors.Join(err, failed)
 	}

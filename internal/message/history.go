@@ -271,8 +271,7 @@ func ContentsNamed(names []string) (set store.Contents, known bool) {
 	return set, known
 }
 
-// FormatNext writes the Next of a page for clients, ParseStart reads a start that they have sent: empty and -1 are 0. The
-// error is code -3 (ErrCursor).
+// FormatNext writes the Next of a page for clients: 0, the end, is empty.
 func FormatNext(next int64) string {
 	if next == 0 {
 		return ""
@@ -280,7 +279,8 @@ func FormatNext(next int64) string {
 	return strconv.FormatInt(next, 10)
 }
 
-// ParseStart is the other way of FormatNext.
+// ParseStart reads where a page is to begin, as clients send it: what FormatNext gave; empty and -1 are 0, the beginning.
+// The error is code -3 (ErrCursor).
 func ParseStart(text string) (int64, error) {
 	if text == "" || text == "-1" {
 		return 0, nil

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/stoa-chat/stoa/errcode"
@@ -50,7 +49,7 @@ func checkReaction(text string) error {
 	switch n := utf8.RuneCountInString(text); {
 	case n > maxReaction:
 		return errcode.Newf(errcode.MaxLimit, "the reaction has %d characters, the limit is %d", n, maxReaction)
-	case text == "" || !utf8.ValidString(text) || strings.ContainsRune(text, 0):
+	case text == "" || !store.IsText(text):
 		return errcode.New(errcode.InvalidParameter, "the reaction is no text")
 	}
 	return nil

@@ -50,7 +50,7 @@ func checkTexts(title, description, avatar, custom, announcement *string) error 
 		if text.value == nil {
 			continue
 		}
-		if !isText(*text.value) || utf8.RuneCountInString(*text.value) > text.limit || text.value == custom && len(*custom) > MaxCustom {
+		if !store.IsText(*text.value) || utf8.RuneCountInString(*text.value) > text.limit || text.value == custom && len(*custom) > MaxCustom {
 			return refuse(errcode.RequestFailed, ErrText, "the %s is longer than %d characters", text.name, text.limit)
 		}
 	}
@@ -230,7 +230,7 @@ type ListQuery struct {
 
 // List returns a page of the groups or rooms of an app.
 func (s *Service) List(ctx context.Context, app *account.App, kind store.MucKind, q ListQuery) ([]store.Muc, error) {
-	if !isText(q.Search) {
+	if !store.IsText(q.Search) {
 		return nil, nil
 	}
 	return s.store.ListMucs(ctx, store.MucQuery{App: app.ID, Kind: kind, Public: q.Public, Search: q.Search, Below: q.Below, Offset: q.Offset, Limit: q.Limit})

@@ -324,7 +324,7 @@ func (s *Service) Apply(ctx context.Context, actor Actor, id, message string) (j
 	if err := s.allow(sc, op); err != nil {
 		return false, err
 	}
-	if !isText(message) || utf8.RuneCountInString(message) > MaxReason {
+	if !store.IsText(message) || utf8.RuneCountInString(message) > MaxReason {
 		return false, refuse(errcode.RequestFailed, ErrText, "the message is longer than %d characters", MaxReason)
 	}
 	ctx, cancel := outlast(ctx)
@@ -356,7 +356,7 @@ func (s *Service) AnswerApplication(ctx context.Context, actor Actor, id, applic
 	if err != nil {
 		return err
 	}
-	if !isText(reason) || utf8.RuneCountInString(reason) > MaxReason {
+	if !store.IsText(reason) || utf8.RuneCountInString(reason) > MaxReason {
 		return refuse(errcode.RequestFailed, ErrText, "the reason is longer than %d characters", MaxReason)
 	}
 	user, err := s.accounts.User(ctx, actor.App, applicant)
@@ -631,7 +631,7 @@ func (s *Service) SetMemberAttributes(ctx context.Context, actor Actor, id, name
 // checkAttributes refuses illegal keys and values.
 func checkAttributes(set map[string]string) error {
 	for key, value := range set {
-		if key == "" || len(key) > maxMemberKey || !isText(key) || !isText(value) {
+		if key == "" || len(key) > maxMemberKey || !store.IsText(key) || !store.IsText(value) {
 			return refuse(errcode.GroupMemberAttributesFailed, ErrAttribute, "a key has 1 to %d bytes of text", maxMemberKey)
 		}
 		if len(value) > maxMemberValue {

@@ -17,7 +17,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
 
 	"github.com/stoa-chat/stoa/errcode"
 	"github.com/stoa-chat/stoa/internal/account"
@@ -205,8 +204,6 @@ func refuse(code errcode.Code, sentinel error, format string, args ...any) error
 }
 
 func peer(u store.User) store.Peer { return store.Peer{ID: u.ID, Name: u.Name} }
-
-func isText(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
 
 func (s *Service) now() int64 { return s.clock.Now().UnixMilli() }
 

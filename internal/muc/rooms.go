@@ -39,7 +39,7 @@ func (s *Service) JoinRoom(ctx context.Context, actor Actor, id string, o JoinOp
 	if err != nil {
 		return Target{}, RoomInfo{}, err
 	}
-	if !isText(o.Ext) || utf8.RuneCountInString(o.Ext) > MaxReason {
+	if !store.IsText(o.Ext) || utf8.RuneCountInString(o.Ext) > MaxReason {
 		return Target{}, RoomInfo{}, refuse(errcode.RequestFailed, ErrText, "the extension is longer than %d characters", MaxReason)
 	}
 	ctx, cancel := outlast(ctx)
@@ -140,7 +140,7 @@ const (
 // Sweep has those leave their chatrooms who have been away for too long, and looks at the next memberships, whether the user
 // is away: a node may have died. Run calls it.
 func (s *Service) Sweep(ctx context.Context) error {
-	for _, app := range s.accounts.AllApps() {
+	for _, app := range s.accounts.All() {
 		lasts := app.Settings.RoomLeaveAfterSeconds
 		if lasts < 0 {
 			continue
@@ -298,7 +298,7 @@ func checkKey(key, value string) error {
 	switch {
 	case !attributeKey.MatchString(key):
 		return refuse(errcode.InvalidParameter, ErrKey, "%s is not Legal", clean(key))
-	case len(value) > maxAttributeValue || !isText(value):
+	case len(value) > maxAttributeValue || !store.IsText(value):
 		return refuse(errcode.MaxLimit, ErrValue, "value of %s is exceeding maximum limit", key)
 	}
 	return nil

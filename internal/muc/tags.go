@@ -45,7 +45,7 @@ func (s *Service) SetRoomTags(ctx context.Context, app *account.App, id, name st
 
 func checkTag(tag string) error {
 	switch {
-	case tag == "" || !isText(tag):
+	case tag == "" || !store.IsText(tag):
 		return refuse(errcode.InvalidParameter, ErrTag, "a tag is no text")
 	case utf8.RuneCountInString(tag) > MaxTag:
 		return refuse(errcode.MaxLimit, ErrTagLength, "tag length exceeds limit!")

@@ -56,7 +56,7 @@ func (s *Service) checkThreads(app *account.App) error {
 }
 
 func checkThreadTitle(title string) error {
-	if title == "" || !isText(title) || utf8.RuneCountInString(title) > MaxThreadTitle {
+	if title == "" || !store.IsText(title) || utf8.RuneCountInString(title) > MaxThreadTitle {
 		return refuse(errcode.MaxLimit, ErrText, "the name of a thread has 1 to %d characters", MaxThreadTitle)
 	}
 	return nil

@@ -10,10 +10,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/stoa-chat/stoa/errcode"
 	"github.com/stoa-chat/stoa/internal/account"
@@ -108,7 +106,7 @@ func (s *Service) Publish(ctx context.Context, app *account.App, user store.User
 	if len(text) > maxText {
 		return refuse(errcode.PresenceTooLong, ErrText, "the text has %d bytes, the limit is %d", len(text), maxText)
 	}
-	if !isText(text) || !isText(resource) || resource == "" || len(resource) > maxResource || status < 0 || status > 1<<16 {
+	if !store.IsText(text) || !store.IsText(resource) || resource == "" || len(resource) > maxResource || status < 0 || status > 1<<16 {
 		return refuse(errcode.InvalidParameter, ErrArgument, "text, device or status is not valid")
 	}
 	sessions, err := s.store.SessionsOf(ctx, []int64{user.ID}, s.now())
@@ -128,8 +126,6 @@ func (s *Service) Publish(ctx context.Context, app *account.App, user store.User
 	s.note(user.ID, published, change{due: s.clock.Now()})
 	return nil
 }
-
-func isText(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
 
 // named finds users by their names. Unknown ones are an error, or left out.
 func (s *Service) named(ctx context.Context, app *account.App, names []string, leaveOut bool) ([]store.Peer, error) {
@@ -206,11 +202,11 @@ func numbers(peers []store.Peer) []int64 {
 }
 
 // Subscriptions returns a page of whom a user is subscribed to, and how many there are. The error is code 505.
-func (s *Service) Subscriptions(ctx context.Context, app *account.App, user store.User, leave, limit int) ([]store.Watch, int, error) {
+func (s *Service) Subscriptions(ctx context.Context, app *account.App, user store.User, offset, limit int) ([]store.Watch, int, error) {
 	if err := s.offered(app); err != nil {
 		return nil, 0, err
 	}
-	return s.store.ListWatched(ctx, user.ID, s.now(), leave, limit)
+	return s.store.ListWatched(ctx, user.ID, s.now(), offset, limit)
 }
 
 // Status returns how users are now. Those who do not exist are offline. The errors are code 505 and 50 (ErrTooMany).

@@ -42,9 +42,9 @@ type Presence interface {
 	Watch(ctx context.Context, app, watcher int64, targets []Peer, expires, now int64, limit int) error
 	// Unwatch ends watches; it is no error if there are none.
 	Unwatch(ctx context.Context, watcher int64, targets []int64) error
-	// ListWatched returns up to limit of a user's watches in order of the targets' numbers, after leaving out that many,
+	// ListWatched returns up to limit of a user's watches in order of the targets' numbers, after the first offset of them,
 	// and how many there are.
-	ListWatched(ctx context.Context, watcher, now int64, leave, limit int) (page []Watch, total int, err error)
+	ListWatched(ctx context.Context, watcher, now int64, offset, limit int) (page []Watch, total int, err error)
 	// Watched returns a watch of each of the users whom somebody watches.
 	Watched(ctx context.Context, users []int64, now int64) ([]Watch, error)
 	// Watchers returns who watches a user.

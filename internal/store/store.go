@@ -10,6 +10,8 @@ package store
 import (
 	"context"
 	"errors"
+	"strings"
+	"unicode/utf8"
 )
 
 var (
@@ -255,3 +257,6 @@ type Appended struct {
 	// it should amend.
 	Err error
 }
+
+// IsText reports whether a store can keep a string as text: PostgreSQL takes neither NUL nor what is not UTF-8.
+func IsText(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }

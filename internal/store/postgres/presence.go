@@ -97,12 +97,12 @@ func collectWatches(rows pgx.Rows, err error) ([]store.Watch, error) {
 const watchColumns = "app, watcher, target, name, expires"
 
 // ListWatched implements store.Presence.
-func (s *Store) ListWatched(ctx context.Context, watcher, now int64, leave, limit int) (page []store.Watch, total int, err error) {
+func (s *Store) ListWatched(ctx context.Context, watcher, now int64, offset, limit int) (page []store.Watch, total int, err error) {
 	const of = " FROM watch WHERE watcher = $1 AND expires > $2"
 	if err := s.pool.QueryRow(ctx, "SELECT count(*)"+of, watcher, now).Scan(&total); err != nil {
 		return nil, 0, wrap("count watches", err)
 	}
-	page, err = collectWatches(s.pool.Query(ctx, "SELECT "+watchColumns+of+" ORDER BY target LIMIT $3 OFFSET $4", watcher, now, limit, leave))
+	page, err = collectWatches(s.pool.Query(ctx, "SELECT "+watchColumns+of+" ORDER BY target LIMIT $3 OFFSET $4", watcher, now, limit, offset))
 	return page, total, err
 }
 

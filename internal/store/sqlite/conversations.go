@@ -231,7 +231,7 @@ func (r *countRange) recalled(ctx context.Context, seqs []int64) (map[int64]bool
 	}
 	rows, err := r.readDB.QueryContext(ctx, `SELECT i.seq FROM entry_index i JOIN entry e ON e.pos = i.pos
 		WHERE i.timeline = ? AND i.seq IN (SELECT value FROM json_each(?)) AND e.recalled
-		UNION SELECT seq FROM entry WHERE pos IN (SELECT value FROM json_each(?)) AND recalled`, r.line, list(seqs), list(positions))
+		UNION SELECT seq FROM entry WHERE pos IN (SELECT value FROM json_each(?)) AND recalled`, r.line, asJSON(seqs), asJSON(positions))
 	if err != nil {
 		return nil, err
 	}
@@ -251,7 +251,7 @@ func (r *countRange) forOthers(ctx context.Context, positions []int64) (seqs []i
 	if len(positions) == 0 {
 		return nil, nil
 	}
-	rows, err := r.readDB.QueryContext(ctx, "SELECT seq, audience FROM entry WHERE pos IN (SELECT value FROM json_each(?))", list(positions))
+	rows, err := r.readDB.QueryContext(ctx, "SELECT seq, audience FROM entry WHERE pos IN (SELECT value FROM json_each(?))", asJSON(positions))
 	if err != nil {
 		return nil, err
 	}
@@ -288,7 +288,7 @@ func (r *countRange) messagesAmong(ctx context.Context, seqs map[int64]bool, kno
 		}
 	}
 	err = r.readDB.QueryRowContext(ctx, "SELECT COUNT(*) FROM entry_index WHERE timeline = ? AND seq IN (SELECT value FROM json_each(?)) AND "+messages,
-		r.line, list(indexed), int64(store.History), r.user).Scan(&n)
+		r.line, asJSON(indexed), int64(store.History), r.user).Scan(&n)
 	return n + tailed, err
 }
 

@@ -33,7 +33,7 @@ func (s *Store) DropRule(ctx context.Context, app int64, kind store.RuleKind, na
 // ListRules implements store.Rules.
 func (s *Store) ListRules(ctx context.Context, kind store.RuleKind) ([]store.Rule, error) {
 	rows, err := s.readDB.QueryContext(ctx, "SELECT app, kind, name, definition FROM rule WHERE kind = ? ORDER BY app, name", kind)
-	return collect(rows, err, func(r row) (rule store.Rule, err error) {
+	return all(rows, err, func(r row) (rule store.Rule, err error) {
 		return rule, r.Scan(&rule.App, &rule.Kind, &rule.Name, &rule.Definition)
 	})
 }
@@ -71,14 +71,14 @@ func scanMute(r row) (m store.Mute, err error) {
 // MutesOf implements store.Mutes.
 func (s *Store) MutesOf(ctx context.Context, user int64) ([]store.Mute, error) {
 	rows, err := s.readDB.QueryContext(ctx, "SELECT "+muteColumns+" FROM global_mute WHERE user = ? ORDER BY scope", user)
-	return collect(rows, err, scanMute)
+	return all(rows, err, scanMute)
 }
 
 // ListMutes implements store.Mutes.
 func (s *Store) ListMutes(ctx context.Context, app, now int64, offset, limit int) ([]store.Mute, error) {
 	rows, err := s.readDB.QueryContext(ctx, "SELECT "+muteColumns+` FROM global_mute WHERE app = ? AND until > ?
 		ORDER BY user, scope LIMIT ? OFFSET ?`, app, now, limit, offset)
-	return collect(rows, err, scanMute)
+	return all(rows, err, scanMute)
 }
 
 // PutVerdict implements store.Verdicts.
@@ -100,7 +100,7 @@ func (s *Store) PutVerdict(ctx context.Context, v store.Verdict, keep int) error
 func (s *Store) ListVerdicts(ctx context.Context, app, below int64, limit int) ([]store.Verdict, error) {
 	rows, err := s.readDB.QueryContext(ctx, `SELECT id, app, rule, action, found, user, name, message, created, meta FROM verdict
 		WHERE app = ?1 AND (?2 = 0 OR id < ?2) ORDER BY id DESC LIMIT ?3`, app, below, limit)
-	return collect(rows, err, func(r row) (v store.Verdict, err error) {
+	return all(rows, err, func(r row) (v store.Verdict, err error) {
 		return v, r.Scan(&v.Row, &v.App, &v.Rule, &v.Action, &v.Found, &v.Sender.ID, &v.Sender.Name, &v.Message, &v.Time, &v.Meta)
 	})
 }

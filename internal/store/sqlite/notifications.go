@@ -60,7 +60,7 @@ func (s *Store) TakeNotifications(ctx context.Context, now, again int64, limit i
 		rows, err := tx.QueryContext(context.Background(), `UPDATE notification SET due = ?2 WHERE id IN
 			(SELECT id FROM notification WHERE due <= ?1 ORDER BY due, id LIMIT ?3)
 			RETURNING id, app, user, device, timeline, seq, created, attempts, due`, now, again, limit)
-		taken, err = collect(rows, err, func(r row) (n store.Notification, err error) {
+		taken, err = all(rows, err, func(r row) (n store.Notification, err error) {
 			return n, r.Scan(&n.ID, &n.App, &n.User, &n.Device, &n.Timeline, &n.Seq, &n.Created, &n.Attempts, &n.Due)
 		})
 		return err
@@ -88,7 +88,7 @@ func (s *Store) FinishNotification(ctx context.Context, id int64) error {
 func (s *Store) PushMembers(ctx context.Context, muc int64) ([]int64, error) {
 	rows, err := s.readDB.QueryContext(ctx, `SELECT user FROM muc_member m WHERE muc = ? AND kind <> ? AND shielded = 0
 		AND EXISTS (SELECT 1 FROM push_token WHERE user = m.user)`, muc, store.MucRoom)
-	return collect(rows, err, func(r row) (user int64, err error) { return user, r.Scan(&user) })
+	return all(rows, err, func(r row) (user int64, err error) { return user, r.Scan(&user) })
 }
 
 // EntriesAfter implements store.Notifications. Message ids rise with the positions.
@@ -111,7 +111,7 @@ func (s *Store) EntriesAfter(ctx context.Context, id int64, limit int) ([]store.
 	}
 	rows, err := s.readDB.QueryContext(ctx, "SELECT "+entryColumns+`, t.id, t.app, t.kind, t.a, t.b
 		FROM entry e JOIN timeline t ON t.id = e.timeline WHERE e.pos > ? ORDER BY e.pos LIMIT ?`, low, limit)
-	return collect(rows, err, func(r row) (f store.Found, err error) {
+	return all(rows, err, func(r row) (f store.Found, err error) {
 		return f, scanEntry(r, &f.Entry, &f.Timeline, &f.Key.App, &f.Key.Kind, &f.Key.A, &f.Key.B)
 	})
 }

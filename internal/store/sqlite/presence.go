@@ -29,8 +29,8 @@ func (s *Store) Publish(ctx context.Context, p store.Publication, keep []string)
 // Publications implements store.Presence.
 func (s *Store) Publications(ctx context.Context, users []int64) ([]store.Publication, error) {
 	rows, err := s.readDB.QueryContext(ctx, `SELECT user, resource, status, text, time FROM presence
-		WHERE user IN (SELECT value FROM json_each(?)) ORDER BY user, time DESC`, list(users))
-	return collect(rows, err, func(r row) (p store.Publication, err error) {
+		WHERE user IN (SELECT value FROM json_each(?)) ORDER BY user, time DESC`, asJSON(users))
+	return all(rows, err, func(r row) (p store.Publication, err error) {
 		return p, r.Scan(&p.User, &p.Resource, &p.Status, &p.Text, &p.Time)
 	})
 }
@@ -39,8 +39,8 @@ func (s *Store) Publications(ctx context.Context, users []int64) ([]store.Public
 func (s *Store) LastDevices(ctx context.Context, users []int64) ([]store.Device, error) {
 	// The bare columns beside MAX are those of its row.
 	rows, err := s.readDB.QueryContext(ctx, `SELECT id, user, resource, platform, uuid, name, MAX(seen) FROM device
-		WHERE user IN (SELECT value FROM json_each(?)) GROUP BY user`, list(users))
-	return collect(rows, err, func(r row) (d store.Device, err error) {
+		WHERE user IN (SELECT value FROM json_each(?)) GROUP BY user`, asJSON(users))
+	return all(rows, err, func(r row) (d store.Device, err error) {
 		return d, r.Scan(&d.ID, &d.User, &d.Resource, &d.Platform, &d.UUID, &d.Name, &d.Seen)
 	})
 }
@@ -78,7 +78,7 @@ func (s *Store) Watch(ctx context.Context, app, watcher int64, targets []store.P
 func (s *Store) Unwatch(ctx context.Context, watcher int64, targets []int64) error {
 	return s.do(ctx, func(tx *statements) error {
 		_, err := tx.ExecContext(context.Background(),
-			"DELETE FROM watch WHERE watcher = ? AND target IN (SELECT value FROM json_each(?))", watcher, list(targets))
+			"DELETE FROM watch WHERE watcher = ? AND target IN (SELECT value FROM json_each(?))", watcher, asJSON(targets))
 		return err
 	})
 }
@@ -90,27 +90,27 @@ func scanWatch(r row) (w store.Watch, err error) {
 }
 
 // ListWatched implements store.Presence.
-func (s *Store) ListWatched(ctx context.Context, watcher, now int64, leave, limit int) (page []store.Watch, total int, err error) {
+func (s *Store) ListWatched(ctx context.Context, watcher, now int64, offset, limit int) (page []store.Watch, total int, err error) {
 	const of = " FROM watch WHERE watcher = ? AND expires > ?"
 	if err := s.readDB.QueryRowContext(ctx, "SELECT COUNT(*)"+of, watcher, now).Scan(&total); err != nil {
 		return nil, 0, fmt.Errorf("count watches: %w", err)
 	}
-	rows, err := s.readDB.QueryContext(ctx, "SELECT "+watchColumns+of+" ORDER BY target LIMIT ? OFFSET ?", watcher, now, limit, leave)
-	page, err = collect(rows, err, scanWatch)
+	rows, err := s.readDB.QueryContext(ctx, "SELECT "+watchColumns+of+" ORDER BY target LIMIT ? OFFSET ?", watcher, now, limit, offset)
+	page, err = all(rows, err, scanWatch)
 	return page, total, err
 }
 
 // Watched implements store.Presence.
 func (s *Store) Watched(ctx context.Context, users []int64, now int64) ([]store.Watch, error) {
 	rows, err := s.readDB.QueryContext(ctx, "SELECT "+watchColumns+` FROM json_each(?) u JOIN watch w ON w.target = u.value
-		AND w.watcher = (SELECT watcher FROM watch WHERE target = u.value AND expires > ? LIMIT 1)`, list(users), now)
-	return collect(rows, err, scanWatch)
+		AND w.watcher = (SELECT watcher FROM watch WHERE target = u.value AND expires > ? LIMIT 1)`, asJSON(users), now)
+	return all(rows, err, scanWatch)
 }
 
 // Watchers implements store.Presence.
 func (s *Store) Watchers(ctx context.Context, target, now int64) ([]store.Watch, error) {
 	rows, err := s.readDB.QueryContext(ctx, "SELECT "+watchColumns+" FROM watch WHERE target = ? AND expires > ? ORDER BY watcher", target, now)
-	return collect(rows, err, scanWatch)
+	return all(rows, err, scanWatch)
 }
 
 // ForgetWatches implements store.Presence.
@@ -155,7 +155,7 @@ func (s *Store) TakeDepartures(ctx context.Context, now int64, limit int) (taken
 	err = s.do(ctx, func(tx *statements) error {
 		rows, err := tx.QueryContext(context.Background(), `DELETE FROM departure WHERE (user, resource) IN
 			(SELECT user, resource FROM departure WHERE due <= ? ORDER BY due LIMIT ?) RETURNING user, resource, due`, now, limit)
-		taken, err = collect(rows, err, func(r row) (d store.Departure, err error) {
+		taken, err = all(rows, err, func(r row) (d store.Departure, err error) {
 			return d, r.Scan(&d.User, &d.Resource, &d.Due)
 		})
 		return err

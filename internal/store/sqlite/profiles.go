@@ -2,8 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
-	"encoding/json"
 	"fmt"
 
 	"github.com/stoa-chat/stoa/internal/store"
@@ -46,35 +44,9 @@ func (s *Store) SetAttributes(ctx context.Context, app, user int64, set map[stri
 	return all, nil
 }
 
-// list packs numbers for a statement that takes any count of them, as IN (SELECT value FROM json_each(?)).
-func list(numbers []int64) string {
-	text, err := json.Marshal(numbers)
-	if err != nil {
-		panic(err) // numbers always encode
-	}
-	return string(text)
-}
-
-// collect reads all rows of a query.
-func collect[T any](rows *sql.Rows, err error, scan func(row) (T, error)) ([]T, error) {
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var all []T
-	for rows.Next() {
-		one, err := scan(rows)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, one)
-	}
-	return all, rows.Err()
-}
-
 // Attributes implements store.Profiles.
 func (s *Store) Attributes(ctx context.Context, users []int64) (map[int64]map[string]string, error) {
-	rows, err := s.readDB.QueryContext(ctx, "SELECT user, key, value FROM profile WHERE user IN (SELECT value FROM json_each(?))", list(users))
+	rows, err := s.readDB.QueryContext(ctx, "SELECT user, key, value FROM profile WHERE user IN (SELECT value FROM json_each(?))", asJSON(users))
 	if err != nil {
 		return nil, fmt.Errorf("read attributes: %w", err)
 	}

@@ -46,14 +46,14 @@ func (s *Store) PushSettings(ctx context.Context, user int64, keys []store.PushK
 	}
 	rows, err := s.readDB.QueryContext(ctx, "SELECT "+pushColumns+` FROM push_setting WHERE user = ? AND (scope, target) IN
 		(SELECT value ->> 'Scope', value ->> 'Target' FROM json_each(?)) ORDER BY id`, user, string(wanted))
-	return collect(rows, err, scanPush)
+	return all(rows, err, scanPush)
 }
 
 // ListPushTypes implements store.Push.
 func (s *Store) ListPushTypes(ctx context.Context, user, above int64, limit int) ([]store.PushSetting, error) {
 	rows, err := s.readDB.QueryContext(ctx, "SELECT "+pushColumns+` FROM push_setting
 		WHERE user = ? AND id > ? AND scope <> 0 AND type <> '' ORDER BY id LIMIT ?`, user, above, limit)
-	return collect(rows, err, scanPush)
+	return all(rows, err, scanPush)
 }
 
 // SetPushUser implements store.Push.
@@ -107,8 +107,8 @@ func (s *Store) UnbindPushToken(ctx context.Context, user int64, device string) 
 // PushTokens implements store.Push.
 func (s *Store) PushTokens(ctx context.Context, users []int64) ([]store.PushToken, error) {
 	rows, err := s.readDB.QueryContext(ctx, `SELECT app, user, device, notifier, token, updated FROM push_token
-		WHERE user IN (SELECT value FROM json_each(?)) ORDER BY user, device`, list(users))
-	return collect(rows, err, func(r row) (t store.PushToken, err error) {
+		WHERE user IN (SELECT value FROM json_each(?)) ORDER BY user, device`, asJSON(users))
+	return all(rows, err, func(r row) (t store.PushToken, err error) {
 		return t, r.Scan(&t.App, &t.User, &t.Device, &t.Notifier, &t.Token, &t.Updated)
 	})
 }
