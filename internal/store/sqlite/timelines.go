@@ -135,7 +135,7 @@ const setMark = "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT DO UPDA
 
 // append writes one caller's drafts inside the transaction.
 func (s *Store) append(a *appendRequest) error {
-	t, st := &s.timeline, &s.writer.statements
+	t := &s.timeline
 	for i := range a.drafts {
 		d, r := &a.drafts[i], &a.results[i]
 		line, err := s.lineOf(d.Key)
@@ -166,7 +166,7 @@ func (s *Store) append(a *appendRequest) error {
 		}
 		e := tailEntry{timeline: line, seq: head + 1, pos: t.next, id: d.ID, ref: d.Ref,
 			sent: sentKey{sender{d.Sender, d.Device}, d.ClientID}, content: d.Content, directed: !d.Audience.All()}
-		if _, err := st.insertEntry.Exec(e.pos, line, e.seq, d.ID, d.Time, d.Sender, d.Device, int64(d.ClientID),
+		if err := s.writer.entries.add(e.pos, line, e.seq, d.ID, d.Time, d.Sender, d.Device, int64(d.ClientID),
 			d.Content, d.Ref, store.AppendAudience(nil, d.Audience), notNull(d.Meta)); err != nil {
 			return err
 		}
@@ -371,6 +371,9 @@ type stored struct {
 
 // entryAt reads an entry within the transaction.
 func (s *Store) entryAt(pos int64) (e stored, err error) {
+	if err = s.writer.entries.flush(); err != nil { // it may be one of these
+		return e, err
+	}
 	err = s.writer.statements.entryAt.QueryRow(pos).Scan(&e.Timeline, &e.Seq, &e.ID, &e.Time, &e.Version, &e.Recalled, &e.digest, &e.Meta)
 	return e, err
 }
@@ -491,11 +494,11 @@ func (s *Store) indexSlice(stopping bool) (func(), error) {
 	slice := t.queue[:min(sliceSize, len(t.queue))]
 	rest := t.queue[len(slice):]
 	for i, e := range slice {
-		if _, err := st.insertIndex.Exec(e.timeline, e.seq, e.pos, e.sent.user, e.content, e.ref, e.directed); err != nil {
+		if err := s.writer.index.add(e.timeline, e.seq, e.pos, e.sent.user, e.content, e.ref, e.directed); err != nil {
 			return nil, err
 		}
 		if e.sent.client != 0 {
-			if _, err := st.insertSent.Exec(e.sent.user, e.sent.device, int64(e.sent.client), e.pos); err != nil {
+			if err := s.writer.sent.add(e.sent.user, e.sent.device, int64(e.sent.client), e.pos); err != nil {
 				return nil, err
 			}
 		}
@@ -504,6 +507,9 @@ func (s *Store) indexSlice(stopping bool) (func(), error) {
 				return nil, err
 			}
 		}
+	}
+	if err := errors.Join(s.writer.index.flush(), s.writer.sent.flush()); err != nil {
+		return nil, err
 	}
 	if len(rest) == 0 {
 		last := t.old.entries[len(t.old.entries)-1].pos

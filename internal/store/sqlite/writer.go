@@ -24,6 +24,9 @@ type job struct {
 type writer struct {
 	conn       *statements
 	statements writeStatements
+	entries    *inserter // of the commit under way
+	index      *inserter
+	sent       *inserter
 	wake       chan struct{}
 
 	mu      sync.Mutex
@@ -35,7 +38,7 @@ type writer struct {
 type writeStatements struct {
 	begin, commit, rollback, savepoint, release, undo *sql.Stmt
 
-	insertEntry, insertIndex, insertSent, deleteSent  *sql.Stmt
+	deleteSent                                        *sql.Stmt
 	findTimeline, insertTimeline, insertSubscription  *sql.Stmt
 	raiseHead, lastSent, findSent, entryAt, setCursor *sql.Stmt
 	amend, unsubscribe                                *sql.Stmt
@@ -47,20 +50,19 @@ func (w *writer) prepare(ctx context.Context, db *sql.DB) error {
 		return fmt.Errorf("take write connection: %w", err)
 	}
 	w.conn = newStatements(conn)
+	w.entries = newInserter(w.conn, "INSERT INTO entry", "pos", "timeline", "seq", "id", "time", "sender", "device", "client", "content",
+		"ref", "audience", "meta")
+	w.index = newInserter(w.conn, "INSERT OR IGNORE INTO entry_index", "timeline", "seq", "pos", "sender", "content", "ref", "directed")
+	w.sent = newInserter(w.conn, "INSERT OR IGNORE INTO sent", "sender", "device", "client", "pos")
 	st := &w.statements
 	for statement, text := range map[**sql.Stmt]string{
-		&st.begin:     "BEGIN IMMEDIATE",
-		&st.commit:    "COMMIT",
-		&st.rollback:  "ROLLBACK",
-		&st.savepoint: "SAVEPOINT job",
-		&st.release:   "RELEASE job",
-		&st.undo:      "ROLLBACK TO job",
-		&st.insertEntry: `INSERT INTO entry (pos, timeline, seq, id, time, sender, device, client, content, ref, audience, meta)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		&st.insertIndex: `INSERT OR IGNORE INTO entry_index (timeline, seq, pos, sender, content, ref, directed)
-			VALUES (?, ?, ?, ?, ?, ?, ?)`,
+		&st.begin:          "BEGIN IMMEDIATE",
+		&st.commit:         "COMMIT",
+		&st.rollback:       "ROLLBACK",
+		&st.savepoint:      "SAVEPOINT job",
+		&st.release:        "RELEASE job",
+		&st.undo:           "ROLLBACK TO job",
 		&st.amend:          "UPDATE entry SET version = ?2, recalled = ?3, digest = COALESCE(digest, ?4), meta = ?5 WHERE pos = ?1",
-		&st.insertSent:     "INSERT OR IGNORE INTO sent (sender, device, client, pos) VALUES (?, ?, ?, ?)",
 		&st.deleteSent:     "DELETE FROM sent WHERE (sender, device, client, pos) IN (SELECT sender, device, client, pos FROM entry WHERE pos BETWEEN ? AND ? AND client <> 0)",
 		&st.findTimeline:   "SELECT id, head FROM timeline WHERE app = ? AND kind = ? AND a = ? AND b = ?",
 		&st.insertTimeline: "INSERT INTO timeline (app, kind, a, b, head) VALUES (?, ?, ?, ?, 0)",
@@ -164,6 +166,9 @@ func (s *Store) transact(jobs []job, appends []*appendRequest, stopping bool) (e
 	defer func() {
 		if err != nil {
 			s.timeline.abandon()
+			s.writer.entries.drop()
+			s.writer.index.drop()
+			s.writer.sent.drop()
 			if _, undo := st.rollback.Exec(); undo != nil {
 				s.log.Error("roll back", "error", undo)
 			}
@@ -173,6 +178,9 @@ func (s *Store) transact(jobs []job, appends []*appendRequest, stopping bool) (e
 		if err = s.append(a); err != nil {
 			return fmt.Errorf("append entries: %w", err)
 		}
+	}
+	if err = s.writer.entries.flush(); err != nil {
+		return err
 	}
 	for i, j := range jobs {
 		if results[i], err = s.runJob(j); err != nil {
