@@ -17,6 +17,7 @@ import (
 	"sync"
 
 	"github.com/stoa-chat/stoa/errcode"
+	"github.com/stoa-chat/stoa/internal/restclient"
 )
 
 // File is what is uploaded.
@@ -145,10 +146,10 @@ func (c *Client) uploadable(op string, file File) *Error {
 // uploadAnswer is what the server tells of an upload.
 type uploadAnswer struct {
 	Entities []struct {
-		UUID   string  `json:"uuid"`
-		Secret string  `json:"share-secret"`
-		Limit  integer `json:"file_upper_limit"`
-		Part   integer `json:"part_lower_limit"`
+		UUID   string             `json:"uuid"`
+		Secret string             `json:"share-secret"`
+		Limit  restclient.Integer `json:"file_upper_limit"`
+		Part   restclient.Integer `json:"part_lower_limit"`
 	} `json:"entities"`
 }
 
@@ -166,7 +167,7 @@ func (c *Client) uploadParts(ctx context.Context, op string, query url.Values, f
 	var begun uploadAnswer
 	if err := c.doCall(ctx, call{op: op, method: http.MethodPost, path: path, out: &begun}); err != nil {
 		if ctx.Err() != nil {
-			return nil, ctxError(ctx, op)
+			return nil, restclient.ContextError(ctx, op)
 		}
 		return nil, nil
 	}
@@ -292,10 +293,10 @@ func (c *Client) sendMultipart(ctx context.Context, op, method string, query url
 	req.Header.Set("Authorization", "Bearer "+token)
 	resp, err := c.opt.httpClient.Do(req)
 	if err != nil {
-		return uploadError(ctx, op, transportError(ctx, op, err))
+		return uploadError(ctx, op, restclient.Unreached(ctx, op, err))
 	}
 	defer resp.Body.Close()
-	if err := readAnswer(ctx, op, resp, out); err != nil {
+	if err := restclient.Read(ctx, op, resp, out); err != nil {
 		return uploadError(ctx, op, err)
 	}
 	return nil
@@ -304,7 +305,7 @@ func (c *Client) sendMultipart(ctx context.Context, op, method string, query url
 // uploadError makes what went wrong 101, unless the caller's context has ended.
 func uploadError(ctx context.Context, op string, cause *Error) *Error {
 	if ctx.Err() != nil {
-		return ctxError(ctx, op)
+		return restclient.ContextError(ctx, op)
 	}
 	e := fail(errcode.UploadFailed, op, cause.Message, cause)
 	e.Data, e.RequestID = cause.Data, cause.RequestID
@@ -464,7 +465,7 @@ func (c *Client) fetch(ctx context.Context, op string, u *url.URL, secret string
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(io.LimitReader(resp.Body, answerLimit))
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, restclient.AnswerLimit))
 		return refusedDownload(op, resp, text)
 	}
 	if _, err := io.Copy(w, resp.Body); err != nil { // also one that ends too early
@@ -475,14 +476,14 @@ func (c *Client) fetch(ctx context.Context, op string, u *url.URL, secret string
 
 func downloadError(ctx context.Context, op string, err error) *Error {
 	if ctx.Err() != nil {
-		return ctxError(ctx, op)
+		return restclient.ContextError(ctx, op)
 	}
 	return fail(errcode.DownloadFailed, op, "", err)
 }
 
 // refusedDownload is the error of an answer other than 200.
 func refusedDownload(op string, resp *http.Response, text []byte) *Error {
-	var b restBody
+	var b restclient.Body
 	err := json.Unmarshal(text, &b)
 	code := errcode.DownloadFailed
 	switch {
@@ -496,6 +497,6 @@ func refusedDownload(op string, resp *http.Response, text []byte) *Error {
 	case resp.StatusCode == http.StatusNotFound && b.Error == "file_expired":
 		code = errcode.DownloadExpired
 	}
-	e := restError(op, resp, text)
+	e := restclient.Refusal(op, resp, text)
 	return &Error{Code: code, Op: op, Message: e.Message, RequestID: e.RequestID, Data: e.Data}
 }

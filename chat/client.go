@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stoa-chat/stoa/errcode"
+	"github.com/stoa-chat/stoa/internal/restclient"
 )
 
 // Client is one user's connection to a chat server. Make it with [New]; it is safe for concurrent use.
@@ -80,7 +81,7 @@ func (c *Client) Login(ctx context.Context, user string, cred Credential) error 
 	case cred == nil:
 		refused = fail(errcode.LoginFailed, op, "there is no credential", nil)
 	case ctx.Err() != nil:
-		refused = ctxError(ctx, op)
+		refused = restclient.ContextError(ctx, op)
 	}
 	if refused != nil {
 		c.mu.Unlock()
@@ -126,7 +127,7 @@ func (c *Client) Logout(ctx context.Context) error {
 	case <-s.stopped:
 		return nil
 	case <-ctx.Done():
-		return ctxError(ctx, "logout")
+		return restclient.ContextError(ctx, "logout")
 	}
 }
 

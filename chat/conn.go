@@ -15,6 +15,7 @@ import (
 
 	"github.com/stoa-chat/stoa/errcode"
 	"github.com/stoa-chat/stoa/internal/msync"
+	"github.com/stoa-chat/stoa/internal/restclient"
 )
 
 const (
@@ -74,7 +75,7 @@ func (s *session) connect(ctx context.Context, op string) (*conn, *connectError)
 		cn.close(false)
 		switch {
 		case ctx.Err() != nil:
-			return &connectError{err: ctxError(ctx, op), opened: true}
+			return &connectError{err: restclient.ContextError(ctx, op), opened: true}
 		case answering.Err() != nil:
 			return &connectError{err: fail(errcode.RequestTimeout, op, "the server did not answer the login", answering.Err()), opened: true}
 		}
@@ -116,7 +117,7 @@ func (s *session) connect(ctx context.Context, op string) (*conn, *connectError)
 func dialError(ctx, dialing context.Context, op string, resp *http.Response, err error) *Error {
 	switch {
 	case ctx.Err() != nil:
-		return ctxError(ctx, op)
+		return restclient.ContextError(ctx, op)
 	case dialing.Err() != nil:
 		return fail(errcode.RequestTimeout, op, "the socket did not open in time", errors.Join(err, context.DeadlineExceeded))
 	}

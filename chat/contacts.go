@@ -11,6 +11,7 @@ import (
 
 	"github.com/stoa-chat/stoa/errcode"
 	"github.com/stoa-chat/stoa/internal/msync"
+	"github.com/stoa-chat/stoa/internal/restclient"
 )
 
 // Contact is a user in the list of contacts.
@@ -47,7 +48,7 @@ func (c *Client) Contacts(ctx context.Context) ([]Contact, error) {
 
 // EachContact is like [Client.Contacts], but reads the list page by page, for users who may have very many.
 func (c *Client) EachContact(ctx context.Context) iter.Seq2[Contact, error] {
-	return cursorPages("", func(cursor string) ([]Contact, string, error) {
+	return restclient.Pages("", func(cursor string) ([]Contact, string, error) {
 		var answer struct {
 			Data struct {
 				Contacts []contactJSON `json:"contacts"`

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/stoa-chat/stoa/errcode"
+	"github.com/stoa-chat/stoa/internal/restclient"
 )
 
 // Conversation is an entry in the server's list of a user's conversations.
@@ -43,18 +44,18 @@ func (c *Client) MarkedConversations(ctx context.Context, mark int) iter.Seq2[*C
 func markName(mark int) string { return "mark_" + strconv.Itoa(mark) }
 
 func (c *Client) conversations(ctx context.Context, filter url.Values, path ...string) iter.Seq2[*Conversation, error] {
-	return cursorPages("", func(cursor string) ([]*Conversation, string, error) {
+	return restclient.Pages("", func(cursor string) ([]*Conversation, string, error) {
 		var answer struct {
 			Data struct {
 				Cursor string `json:"cursor"`
 				Infos  []struct {
-					ID      string       `json:"session_to"`
-					Type    string       `json:"session_type"`
-					Pinned  bool         `json:"is_top"`
-					PinTime millis       `json:"update_top_status_time"`
-					Unread  integer      `json:"unread_num"`
-					Marks   []string     `json:"marks"`
-					Meta    *messageJSON `json:"meta"`
+					ID      string             `json:"session_to"`
+					Type    string             `json:"session_type"`
+					Pinned  bool               `json:"is_top"`
+					PinTime restclient.Millis  `json:"update_top_status_time"`
+					Unread  restclient.Integer `json:"unread_num"`
+					Marks   []string           `json:"marks"`
+					Meta    *messageJSON       `json:"meta"`
 				} `json:"channel_infos"`
 			} `json:"data"`
 		}

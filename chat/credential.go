@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/stoa-chat/stoa/errcode"
+	"github.com/stoa-chat/stoa/internal/restclient"
 )
 
 // Credential is what a user logs in with: [Password], [Token] or a [TokenProvider].
@@ -68,7 +69,7 @@ func (p TokenProvider) obtain(ctx context.Context, _ *Client, _ string) (string,
 	case r := <-done:
 		switch {
 		case r.err != nil && ctx.Err() != nil:
-			return "", ctxError(ctx, op)
+			return "", restclient.ContextError(ctx, op)
 		case r.err != nil:
 			return "", fail(errcode.TokenFetchFailed, op, "the token provider returned an error", r.err)
 		case r.token == "":
@@ -76,6 +77,6 @@ func (p TokenProvider) obtain(ctx context.Context, _ *Client, _ string) (string,
 		}
 		return r.token, nil
 	case <-ctx.Done():
-		return "", ctxError(ctx, op)
+		return "", restclient.ContextError(ctx, op)
 	}
 }

@@ -1,14 +1,13 @@
 package chat
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/stoa-chat/stoa/errcode"
 	"github.com/stoa-chat/stoa/internal/msync"
+	"github.com/stoa-chat/stoa/internal/restclient"
 )
 
 // Error is what every method and callback of this package reports: a code of the catalogue with its cause and its
@@ -20,9 +19,7 @@ type Error = errcode.Error
 
 // fail makes an error of one operation; an empty message means the catalogue's text for the code.
 func fail(code errcode.Code, op, message string, cause error) *Error {
-	e := errcode.New(code, message)
-	e.Op, e.Err = op, cause
-	return e
+	return restclient.Fail(code, op, message, cause)
 }
 
 // asError turns nil pointers into nil interfaces.
@@ -31,15 +28,6 @@ func asError(e *Error) error {
 		return nil
 	}
 	return e
-}
-
-// ctxError is what a call returns when its context has ended: -1 after a deadline, else -4.
-func ctxError(ctx context.Context, op string) *Error {
-	err := ctx.Err()
-	if errors.Is(err, context.DeadlineExceeded) {
-		return fail(errcode.RequestTimeout, op, "the context's deadline passed", err)
-	}
-	return fail(errcode.RequestAbort, op, "the context was cancelled", err)
 }
 
 // rule maps one status and reason of the server to a code. The server's reasons are protocol constants.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stoa-chat/stoa/errcode"
 	"github.com/stoa-chat/stoa/internal/msync"
+	"github.com/stoa-chat/stoa/internal/restclient"
 )
 
 // The catalogue lists the server's behaviour for each code; this client must read them as the same codes.
@@ -102,9 +103,9 @@ func TestEveryRESTAnswerOfTheCatalogueHasItsCode(t *testing.T) {
 				if w.On == "chatrooms" {
 					path = "chatrooms/1"
 				}
-				got = restError("x", answerTo(path, w.HTTP), w.Body)
+				got = restclient.Refusal("x", answerTo(path, w.HTTP), w.Body)
 			case "room_attribute":
-				got = attributeError("x", w.ErrorText)
+				got = restclient.AttributeError("x", w.ErrorText)
 			case "download":
 				got = refusedDownload("x", answerTo("chatfiles/1", w.HTTP), w.Body)
 			default:
@@ -234,16 +235,16 @@ func TestRESTAnswersHaveTheirCodes(t *testing.T) {
 		{"users/bob", 502, `bad gateway`, errcode.RequestFailed},
 	} {
 		t.Run(fmt.Sprintf("%d %s %s", tt.status, tt.path, tt.body), func(t *testing.T) {
-			e := restError("x", answerTo(tt.path, tt.status), []byte(tt.body))
+			e := restclient.Refusal("x", answerTo(tt.path, tt.status), []byte(tt.body))
 			if e.Code != tt.code || e.Message == "" || e.RequestID != "r1" || e.Data["http_status"] != tt.status || e.Data["body"] != tt.body {
 				t.Errorf("error is %+v, want %d", e, tt.code)
 			}
 		})
 	}
-	if e := restError("x", answerTo("users", 400), []byte(`{"error_code":60005,"desc":"the reason","error_description":"x"}`)); e.Message != "the reason" {
+	if e := restclient.Refusal("x", answerTo("users", 400), []byte(`{"error_code":60005,"desc":"the reason","error_description":"x"}`)); e.Message != "the reason" {
 		t.Errorf("message is %q", e.Message)
 	}
-	if e := restError("x", &http.Response{StatusCode: 429, Header: http.Header{"Retry-After": {"3"}}}, nil); e.Data["retry_after"] != "3" {
+	if e := restclient.Refusal("x", &http.Response{StatusCode: 429, Header: http.Header{"Retry-After": {"3"}}}, nil); e.Data["retry_after"] != "3" {
 		t.Errorf("data is %v", e.Data)
 	}
 }
@@ -258,7 +259,7 @@ func TestReasonsOfRoomAttributesHaveTheirCodes(t *testing.T) {
 		"Failed to update userMetadata. Concurrent updates not allowed": errcode.OperationNotAllowed,
 		"something else": errcode.RequestFailed,
 	} {
-		if e := attributeError("x", reason); e.Code != code || e.Message != reason {
+		if e := restclient.AttributeError("x", reason); e.Code != code || e.Message != reason {
 			t.Errorf("%q is %v, want %d", reason, e, code)
 		}
 	}
@@ -267,12 +268,12 @@ func TestReasonsOfRoomAttributesHaveTheirCodes(t *testing.T) {
 func TestContextErrorsMatchTheirCause(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if e := ctxError(ctx, "x"); e.Code != errcode.RequestAbort || !errors.Is(e, context.Canceled) {
+	if e := restclient.ContextError(ctx, "x"); e.Code != errcode.RequestAbort || !errors.Is(e, context.Canceled) {
 		t.Errorf("cancelled context is %v", e)
 	}
 	ctx, cancel = context.WithDeadline(t.Context(), time.Time{})
 	defer cancel()
-	if e := ctxError(ctx, "x"); e.Code != errcode.RequestTimeout || !errors.Is(e, context.DeadlineExceeded) {
+	if e := restclient.ContextError(ctx, "x"); e.Code != errcode.RequestTimeout || !errors.Is(e, context.DeadlineExceeded) {
 		t.Errorf("expired context is %v", e)
 	}
 }

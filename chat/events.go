@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/stoa-chat/stoa/internal/msync"
+	"github.com/stoa-chat/stoa/internal/restclient"
 )
 
 // Operation says what happened in a group or chatroom. The names are those of the web SDK.
@@ -181,7 +182,7 @@ func decodeGroupEvent(meta *msync.Meta, body *msync.MUCBody) (*GroupEvent, error
 			break
 		}
 		var ext struct {
-			Times map[string]millis `json:"user_mute_time"`
+			Times map[string]restclient.Millis `json:"user_mute_time"`
 		}
 		if err := json.Unmarshal([]byte(body.GetExt()), &ext); err != nil {
 			return nil, err
@@ -237,16 +238,16 @@ func (f *flag) UnmarshalJSON(text []byte) error {
 
 // changesJSON are the changed settings of a group.
 type changesJSON struct {
-	Name          *string  `json:"name"`
-	Title         *string  `json:"title"`
-	Description   *string  `json:"description"`
-	Avatar        *string  `json:"avatar"`
-	Custom        *string  `json:"custom"`
-	Public        *flag    `json:"public"`
-	MembersOnly   *flag    `json:"members_only"`
-	MembersInvite *flag    `json:"allow_user_invites"`
-	InviteConfirm *flag    `json:"invite_need_confirm"`
-	MaxUsers      *integer `json:"max_users"`
+	Name          *string             `json:"name"`
+	Title         *string             `json:"title"`
+	Description   *string             `json:"description"`
+	Avatar        *string             `json:"avatar"`
+	Custom        *string             `json:"custom"`
+	Public        *flag               `json:"public"`
+	MembersOnly   *flag               `json:"members_only"`
+	MembersInvite *flag               `json:"allow_user_invites"`
+	InviteConfirm *flag               `json:"invite_need_confirm"`
+	MaxUsers      *restclient.Integer `json:"max_users"`
 }
 
 func (x changesJSON) changes() *GroupChanges {

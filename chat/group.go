@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stoa-chat/stoa/errcode"
+	"github.com/stoa-chat/stoa/internal/restclient"
 )
 
 // Group is a group by its id; [Client.Group] makes one without asking the server.
@@ -65,29 +66,29 @@ type GroupUpdate struct {
 
 // groupJSON is a group in the server's answers, whose lists name the same things differently.
 type groupJSON struct {
-	ID            string       `json:"id"`
-	GroupID       string       `json:"groupid"`
-	GroupIDToo    string       `json:"groupId"`
-	Name          string       `json:"name"`
-	GroupName     string       `json:"groupname"`
-	Title         string       `json:"title"`
-	Description   string       `json:"description"`
-	Avatar        string       `json:"avatar"`
-	Custom        string       `json:"custom"`
-	Owner         string       `json:"owner"`
-	Public        bool         `json:"public"`
-	MembersOnly   bool         `json:"membersonly"`
-	AllowInvites  *bool        `json:"allowinvites"`
-	InviteConfirm bool         `json:"invite_need_confirm"`
-	MaxUsers      integer      `json:"maxusers"`
-	MaxUsersToo   integer      `json:"max_users"`
-	Count         integer      `json:"affiliations_count"`
-	Mute          bool         `json:"mute"`
-	Disabled      bool         `json:"disabled"`
-	Shield        bool         `json:"shieldgroup"`
-	Permission    string       `json:"permission"`
-	Created       millis       `json:"created"`
-	Affiliations  []memberJSON `json:"affiliations"`
+	ID            string             `json:"id"`
+	GroupID       string             `json:"groupid"`
+	GroupIDToo    string             `json:"groupId"`
+	Name          string             `json:"name"`
+	GroupName     string             `json:"groupname"`
+	Title         string             `json:"title"`
+	Description   string             `json:"description"`
+	Avatar        string             `json:"avatar"`
+	Custom        string             `json:"custom"`
+	Owner         string             `json:"owner"`
+	Public        bool               `json:"public"`
+	MembersOnly   bool               `json:"membersonly"`
+	AllowInvites  *bool              `json:"allowinvites"`
+	InviteConfirm bool               `json:"invite_need_confirm"`
+	MaxUsers      restclient.Integer `json:"maxusers"`
+	MaxUsersToo   restclient.Integer `json:"max_users"`
+	Count         restclient.Integer `json:"affiliations_count"`
+	Mute          bool               `json:"mute"`
+	Disabled      bool               `json:"disabled"`
+	Shield        bool               `json:"shieldgroup"`
+	Permission    string             `json:"permission"`
+	Created       restclient.Millis  `json:"created"`
+	Affiliations  []memberJSON       `json:"affiliations"`
 }
 
 func (g groupJSON) info() GroupInfo {
@@ -142,7 +143,7 @@ func (c *Client) CreateGroup(ctx context.Context, o GroupOptions) (Group, error)
 // JoinedGroups returns the groups of the user, with the own role in each.
 func (c *Client) JoinedGroups(ctx context.Context) iter.Seq2[GroupInfo, error] {
 	const size = 20
-	return numberedPages(0, size, func(page int) ([]GroupInfo, error) {
+	return restclient.NumberedPages(0, size, func(page int) ([]GroupInfo, error) {
 		var answer struct {
 			Entities []groupJSON `json:"entities"`
 		}
@@ -157,7 +158,7 @@ func (c *Client) JoinedGroups(ctx context.Context) iter.Seq2[GroupInfo, error] {
 // JoinedGroupCount returns how many groups the user is in.
 func (c *Client) JoinedGroupCount(ctx context.Context) (int, error) {
 	var answer struct {
-		Data integer `json:"data"`
+		Data restclient.Integer `json:"data"`
 	}
 	err := c.get(ctx, "joined groups", &answer, nil, "chatgroups", "user", me, "joined_count")
 	return int(answer.Data), err
@@ -165,7 +166,7 @@ func (c *Client) JoinedGroupCount(ctx context.Context) (int, error) {
 
 // PublicGroups returns the public groups of the app, with id and name.
 func (c *Client) PublicGroups(ctx context.Context) iter.Seq2[GroupInfo, error] {
-	return cursorPages("", func(cursor string) ([]GroupInfo, string, error) {
+	return restclient.Pages("", func(cursor string) ([]GroupInfo, string, error) {
 		var answer struct {
 			Data   []groupJSON `json:"data"`
 			Cursor string      `json:"cursor"`
@@ -182,7 +183,7 @@ func (c *Client) PublicGroups(ctx context.Context) iter.Seq2[GroupInfo, error] {
 // GroupInfos describes several groups; those that do not exist are left out.
 func (c *Client) GroupInfos(ctx context.Context, ids ...string) ([]GroupInfo, error) {
 	const op = "group info"
-	joined, err := joinIDs(op, ids)
+	joined, err := restclient.Join(op, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -304,7 +305,7 @@ func (g Group) SetMemberAttributes(ctx context.Context, user string, attributes 
 // MemberAttributes returns attributes of members by user id; without keys all of them.
 func (g Group) MemberAttributes(ctx context.Context, users []string, keys ...string) (map[string]map[string]string, error) {
 	const op = "member attributes"
-	if _, err := joinIDs(op, users); err != nil {
+	if _, err := restclient.Join(op, users); err != nil {
 		return nil, err
 	}
 	if keys == nil {
@@ -320,7 +321,7 @@ func (g Group) MemberAttributes(ctx context.Context, users []string, keys ...str
 
 // Readers returns who has read a message that asked for receipts. Only its sender may ask.
 func (g Group) Readers(ctx context.Context, messageID string) iter.Seq2[string, error] {
-	return cursorPages("", func(cursor string) ([]string, string, error) {
+	return restclient.Pages("", func(cursor string) ([]string, string, error) {
 		var answer struct {
 			Data struct {
 				Users []string `json:"userlist"`
@@ -344,7 +345,7 @@ func (g Group) Readers(ctx context.Context, messageID string) iter.Seq2[string, 
 func (g Group) ReadCount(ctx context.Context, messageID string) (int, error) {
 	var answer struct {
 		Data struct {
-			Total integer `json:"total"`
+			Total restclient.Integer `json:"total"`
 		} `json:"data"`
 	}
 	err := g.get(ctx, "group readers", &answer, url.Values{"limit": {"1"}}, "acks", messageID)

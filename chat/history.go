@@ -14,6 +14,7 @@ import (
 
 	"github.com/stoa-chat/stoa/errcode"
 	"github.com/stoa-chat/stoa/internal/msync"
+	"github.com/stoa-chat/stoa/internal/restclient"
 )
 
 // HistoryQuery narrows what [Client.History] returns; its zero value is everything, newest first.
@@ -51,7 +52,7 @@ func (c *Client) History(ctx context.Context, of Target, q HistoryQuery) iter.Se
 	if q.From != "" {
 		in["userId"] = q.From
 	}
-	return cursorPages(q.After, func(cursor string) ([]*Message, string, error) {
+	return restclient.Pages(q.After, func(cursor string) ([]*Message, string, error) {
 		in["start"] = -1
 		if cursor != "" {
 			in["start"] = cursor
@@ -86,7 +87,7 @@ type SearchQuery struct {
 // [Client.History]; 17 also for a text without a letter or of more than 512 bytes.
 func (c *Client) Search(ctx context.Context, text string, q SearchQuery) iter.Seq2[*Message, error] {
 	const op = "search"
-	return cursorPages("", func(cursor string) ([]*Message, string, error) {
+	return restclient.Pages("", func(cursor string) ([]*Message, string, error) {
 		query := url.Values{"text": {text}, "limit": {"50"}}
 		if cursor != "" {
 			query.Set("cursor", cursor)
@@ -173,7 +174,7 @@ func decodeStored(user, text string) (*Message, error) {
 // DeleteMessages removes up to 50 messages of a conversation from the user's history, on all the user's devices; others
 // keep them.
 func (c *Client) DeleteMessages(ctx context.Context, of Target, ids ...string) error {
-	joined, err := joinIDs("delete messages", ids)
+	joined, err := restclient.Join("delete messages", ids)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stoa-chat/stoa/errcode"
 	"github.com/stoa-chat/stoa/internal/msync"
+	"github.com/stoa-chat/stoa/internal/restclient"
 )
 
 // ChatType says where a message goes.
@@ -407,13 +408,13 @@ type extraJSON struct {
 		Name    string `json:"thread_name"`
 	} `json:"thread"`
 	Overview *struct {
-		ID       string       `json:"id"`
-		Group    string       `json:"muc_parent_id"`
-		Name     string       `json:"name"`
-		Created  millis       `json:"create_timestamp"`
-		Updated  millis       `json:"update_timestamp"`
-		Messages integer      `json:"message_count"`
-		Last     *messageJSON `json:"last_message"`
+		ID       string             `json:"id"`
+		Group    string             `json:"muc_parent_id"`
+		Name     string             `json:"name"`
+		Created  restclient.Millis  `json:"create_timestamp"`
+		Updated  restclient.Millis  `json:"update_timestamp"`
+		Messages restclient.Integer `json:"message_count"`
+		Last     *messageJSON       `json:"last_message"`
 	} `json:"thread_overview"`
 	Edit         *editJSON      `json:"edit_msg"`
 	Reactions    []reactionJSON `json:"reaction"`
@@ -427,12 +428,12 @@ type extraJSON struct {
 
 // editJSON is what the server tells of an edit.
 type editJSON struct {
-	Count    integer `json:"count"`
-	Operator string  `json:"operator"`
-	Time     millis  `json:"edit_time"`
-	Sender   string  `json:"sender"`
-	Sent     millis  `json:"send_time"`
-	ChatType string  `json:"chat_type"`
+	Count    restclient.Integer `json:"count"`
+	Operator string             `json:"operator"`
+	Time     restclient.Millis  `json:"edit_time"`
+	Sender   string             `json:"sender"`
+	Sent     restclient.Millis  `json:"send_time"`
+	ChatType string             `json:"chat_type"`
 }
 
 func (e *editJSON) edit() *Edit {

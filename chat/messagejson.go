@@ -5,15 +5,17 @@ import (
 	"cmp"
 	"encoding/json"
 	"time"
+
+	"github.com/stoa-chat/stoa/internal/restclient"
 )
 
 // messageJSON is a message in the lists of the REST interface (docs/protocol/sdk-rest.md 3.1).
 type messageJSON struct {
-	ID        string      `json:"id"`
-	From      string      `json:"from"`
-	To        string      `json:"to"`
-	Timestamp millis      `json:"timestamp"`
-	Payload   payloadJSON `json:"payload"`
+	ID        string            `json:"id"`
+	From      string            `json:"from"`
+	To        string            `json:"to"`
+	Timestamp restclient.Millis `json:"timestamp"`
+	Payload   payloadJSON       `json:"payload"`
 }
 
 // payloadJSON is an object, or a text that holds one.
@@ -43,31 +45,31 @@ func (p *payloadJSON) UnmarshalJSON(text []byte) error {
 
 // contentJSON is one content of a message.
 type contentJSON struct {
-	Type     string  `json:"type"`
-	SubType  string  `json:"subType"`
-	Msg      string  `json:"msg"`
-	Text     string  `json:"text"`
-	URL      string  `json:"url"`
-	Secret   string  `json:"secret"`
-	Filename string  `json:"filename"`
-	Bytes    integer `json:"file_length"`
-	Length   integer `json:"length"`
+	Type     string             `json:"type"`
+	SubType  string             `json:"subType"`
+	Msg      string             `json:"msg"`
+	Text     string             `json:"text"`
+	URL      string             `json:"url"`
+	Secret   string             `json:"secret"`
+	Filename string             `json:"filename"`
+	Bytes    restclient.Integer `json:"file_length"`
+	Length   restclient.Integer `json:"length"`
 	Size     struct {
 		Width  float64 `json:"width"`
 		Height float64 `json:"height"`
 	} `json:"size"`
-	Thumb       string   `json:"thumb"`
-	ThumbSecret string   `json:"thumb_secret"`
-	Address     string   `json:"addr"`
-	Building    string   `json:"buildingName"`
-	Latitude    float64  `json:"lat"`
-	Longitude   float64  `json:"lng"`
-	Action      string   `json:"action"`
-	Event       string   `json:"customEvent"`
-	Params      valueMap `json:"customExts"`
-	Title       string   `json:"title"`
-	Summary     string   `json:"summary"`
-	Level       integer  `json:"combineLevel"`
+	Thumb       string             `json:"thumb"`
+	ThumbSecret string             `json:"thumb_secret"`
+	Address     string             `json:"addr"`
+	Building    string             `json:"buildingName"`
+	Latitude    float64            `json:"lat"`
+	Longitude   float64            `json:"lng"`
+	Action      string             `json:"action"`
+	Event       string             `json:"customEvent"`
+	Params      valueMap           `json:"customExts"`
+	Title       string             `json:"title"`
+	Summary     string             `json:"summary"`
+	Level       restclient.Integer `json:"combineLevel"`
 }
 
 // message returns the message for a user; nil where there is none, as in an empty conversation.
@@ -201,7 +203,7 @@ func (t ChatType) name() string {
 }
 
 // unixSeconds is a time in seconds; 0 is the zero time.
-func unixSeconds(s integer) time.Time {
+func unixSeconds(s restclient.Integer) time.Time {
 	if s <= 0 {
 		return time.Time{}
 	}

@@ -3,6 +3,8 @@ package chat
 import (
 	"encoding/json"
 	"strings"
+
+	"github.com/stoa-chat/stoa/internal/restclient"
 )
 
 // deliverNotice hands out what comes as JSON. Types that this SDK does not know are passed over.
@@ -48,12 +50,12 @@ func (s *session) noticePresence(data []byte) error {
 
 func (s *session) noticeReactions(data []byte) error {
 	var told []struct {
-		From      string         `json:"from"`
-		To        string         `json:"to"`
-		Type      string         `json:"channel_type"`
-		MessageID string         `json:"messageId"`
-		Time      millis         `json:"ts"`
-		Reactions []reactionJSON `json:"reactions"`
+		From      string            `json:"from"`
+		To        string            `json:"to"`
+		Type      string            `json:"channel_type"`
+		MessageID string            `json:"messageId"`
+		Time      restclient.Millis `json:"ts"`
+		Reactions []reactionJSON    `json:"reactions"`
 	}
 	if err := json.Unmarshal(data, &told); err != nil {
 		return err
@@ -71,15 +73,15 @@ func (s *session) noticeReactions(data []byte) error {
 
 func (s *session) noticeThread(data []byte) error {
 	var told struct {
-		Operation string       `json:"operation"`
-		ID        string       `json:"id"`
-		Name      string       `json:"name"`
-		Group     string       `json:"muc_parent_id"`
-		MessageID string       `json:"msg_parent_id"`
-		Time      millis       `json:"timestamp"`
-		From      string       `json:"from"`
-		Messages  integer      `json:"message_count"`
-		Last      *messageJSON `json:"last_message"`
+		Operation string             `json:"operation"`
+		ID        string             `json:"id"`
+		Name      string             `json:"name"`
+		Group     string             `json:"muc_parent_id"`
+		MessageID string             `json:"msg_parent_id"`
+		Time      restclient.Millis  `json:"timestamp"`
+		From      string             `json:"from"`
+		Messages  restclient.Integer `json:"message_count"`
+		Last      *messageJSON       `json:"last_message"`
 	}
 	if err := json.Unmarshal(data, &told); err != nil {
 		return err
@@ -110,10 +112,10 @@ func (s *session) ownDevice(name string) bool {
 
 func (s *session) noticeDeleted(data []byte) error {
 	var told struct {
-		To     string `json:"to"`
-		Type   string `json:"chatType"`
-		Device string `json:"resource"`
-		Time   millis `json:"ts"`
+		To     string            `json:"to"`
+		Type   string            `json:"chatType"`
+		Device string            `json:"resource"`
+		Time   restclient.Millis `json:"ts"`
 	}
 	if err := json.Unmarshal(data, &told); err != nil {
 		return err
@@ -127,13 +129,13 @@ func (s *session) noticeDeleted(data []byte) error {
 
 func (s *session) noticeConversation(data []byte) error {
 	var told struct {
-		Op     string `json:"op"`
-		ID     string `json:"id"`
-		Type   string `json:"type"`
-		Time   millis `json:"ts"`
-		From   string `json:"from"`
-		Device string `json:"res"`
-		Ext    string `json:"ext"`
+		Op     string            `json:"op"`
+		ID     string            `json:"id"`
+		Type   string            `json:"type"`
+		Time   restclient.Millis `json:"ts"`
+		From   string            `json:"from"`
+		Device string            `json:"res"`
+		Ext    string            `json:"ext"`
 	}
 	if err := json.Unmarshal(data, &told); err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stoa-chat/stoa/errcode"
+	"github.com/stoa-chat/stoa/internal/restclient"
 )
 
 // PinnedMessage is a message that was pinned in its conversation.
@@ -51,14 +52,14 @@ func (c *Client) changePin(ctx context.Context, op, method string, m *Message) e
 
 // PinnedMessages returns the pinned messages of a conversation, the latest pinned first.
 func (c *Client) PinnedMessages(ctx context.Context, of Target) iter.Seq2[*PinnedMessage, error] {
-	return cursorPages("", func(cursor string) ([]*PinnedMessage, string, error) {
+	return restclient.Pages("", func(cursor string) ([]*PinnedMessage, string, error) {
 		var answer struct {
 			Data struct {
 				Cursor string `json:"cursor"`
 				Infos  []struct {
-					Message  *messageJSON `json:"message"`
-					Time     millis       `json:"pin_opt_at"`
-					Operator string       `json:"pin_operator"`
+					Message  *messageJSON      `json:"message"`
+					Time     restclient.Millis `json:"pin_opt_at"`
+					Operator string            `json:"pin_operator"`
 				} `json:"msg_infos"`
 			} `json:"data"`
 		}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/stoa-chat/stoa/errcode"
+	"github.com/stoa-chat/stoa/internal/restclient"
 )
 
 // place is what groups and chatrooms have in common. Its methods are those of both.
@@ -69,7 +70,7 @@ func (p place) change(ctx context.Context, op, method string, in, out any, path 
 
 // changeUsers makes a call about users whose ids stand in the path.
 func (p place) changeUsers(ctx context.Context, op, method string, users []string, path ...string) error {
-	joined, err := joinIDs(op, users)
+	joined, err := restclient.Join(op, users)
 	if err != nil {
 		return err
 	}
@@ -78,7 +79,7 @@ func (p place) changeUsers(ctx context.Context, op, method string, users []strin
 
 // changeNamed makes a call about users whose ids stand in the body.
 func (p place) changeNamed(ctx context.Context, op string, users []string, path ...string) error {
-	if _, err := joinIDs(op, users); err != nil {
+	if _, err := restclient.Join(op, users); err != nil {
 		return err
 	}
 	return p.changeEach(ctx, op, http.MethodPost, map[string]any{"usernames": users}, path...)
@@ -134,7 +135,7 @@ func (p place) users(ctx context.Context, op string, path ...string) ([]string, 
 
 // Members returns the members, the owner and the admins first.
 func (p place) Members(ctx context.Context) iter.Seq2[Member, error] {
-	return cursorPages("", func(cursor string) ([]Member, string, error) {
+	return restclient.Pages("", func(cursor string) ([]Member, string, error) {
 		var answer struct {
 			Data   []memberJSON `json:"data"`
 			Cursor string       `json:"cursor"`
@@ -147,10 +148,10 @@ func (p place) Members(ctx context.Context) iter.Seq2[Member, error] {
 
 // memberJSON has one of its names.
 type memberJSON struct {
-	Owner  string `json:"owner"`
-	Admin  string `json:"admin"`
-	Member string `json:"member"`
-	Joined millis `json:"joined_time"`
+	Owner  string            `json:"owner"`
+	Admin  string            `json:"admin"`
+	Member string            `json:"member"`
+	Joined restclient.Millis `json:"joined_time"`
 }
 
 func membersOf(rows []memberJSON) []Member {
@@ -192,7 +193,7 @@ const Forever time.Duration = -1
 // Mute keeps members from sending for a time of at least a millisecond, or [Forever]. A time that is over is -3.
 func (p place) Mute(ctx context.Context, d time.Duration, users ...string) error {
 	const op = "mute members"
-	if _, err := joinIDs(op, users); err != nil {
+	if _, err := restclient.Join(op, users); err != nil {
 		return err
 	}
 	ms := int64(-1)
@@ -213,8 +214,8 @@ func (p place) Unmute(ctx context.Context, users ...string) error {
 func (p place) Muted(ctx context.Context) ([]Mute, error) {
 	var answer struct {
 		Data []struct {
-			User   string `json:"user"`
-			Expire millis `json:"expire"`
+			User   string            `json:"user"`
+			Expire restclient.Millis `json:"expire"`
 		} `json:"data"`
 	}
 	if err := p.get(ctx, "muted members", &answer, nil, "mute"); err != nil {
@@ -306,7 +307,7 @@ func (p place) SetAnnouncement(ctx context.Context, text string) error {
 // SharedFiles returns the shared files, newest first.
 func (p place) SharedFiles(ctx context.Context) iter.Seq2[SharedFile, error] {
 	const size = 50
-	return numberedPages(1, size, func(page int) ([]SharedFile, error) {
+	return restclient.NumberedPages(1, size, func(page int) ([]SharedFile, error) {
 		var answer struct {
 			Data []sharedFileJSON `json:"data"`
 		}
@@ -324,11 +325,11 @@ func (p place) SharedFiles(ctx context.Context) iter.Seq2[SharedFile, error] {
 
 // sharedFileJSON is a shared file in the server's answers.
 type sharedFileJSON struct {
-	ID      string  `json:"file_id"`
-	Name    string  `json:"file_name"`
-	Owner   string  `json:"file_owner"`
-	Size    integer `json:"file_size"`
-	Created millis  `json:"created"`
+	ID      string             `json:"file_id"`
+	Name    string             `json:"file_name"`
+	Owner   string             `json:"file_owner"`
+	Size    restclient.Integer `json:"file_size"`
+	Created restclient.Millis  `json:"created"`
 }
 
 func (f sharedFileJSON) file() SharedFile {
@@ -341,7 +342,7 @@ func (p place) UploadFile(ctx context.Context, file File) (SharedFile, error) {
 	if err := p.c.uploadable(op, file); err != nil {
 		return SharedFile{}, err
 	}
-	if err := checkPath(op, []string{p.id}); err != nil {
+	if err := restclient.CheckPath(op, []string{p.id}); err != nil {
 		return SharedFile{}, err
 	}
 	var answer struct {
@@ -362,7 +363,7 @@ func (p place) UploadFile(ctx context.Context, file File) (SharedFile, error) {
 // DownloadFile writes a shared file to w. It returns the codes of [Client.Download], and -3 for an empty id.
 func (p place) DownloadFile(ctx context.Context, fileID string, w io.Writer) error {
 	const op = "download"
-	if err := checkPath(op, []string{p.id, fileID}); err != nil {
+	if err := restclient.CheckPath(op, []string{p.id, fileID}); err != nil {
 		return err
 	}
 	return asError(p.c.fetch(ctx, op, p.c.path(p.kind, p.id, "share_files", fileID), "", true, w))

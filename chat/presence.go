@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stoa-chat/stoa/errcode"
+	"github.com/stoa-chat/stoa/internal/restclient"
 )
 
 // presenceLimit is how many bytes the text of a presence may have.
@@ -37,11 +38,11 @@ func (p *Presence) Online() bool {
 
 // presenceJSON is a presence in the server's answers and notices.
 type presenceJSON struct {
-	User     string             `json:"uid"`
-	LastTime integer            `json:"last_time"`
-	Expiry   integer            `json:"expiry"`
-	Ext      string             `json:"ext"`
-	Status   map[string]integer `json:"status"`
+	User     string                        `json:"uid"`
+	LastTime restclient.Integer            `json:"last_time"`
+	Expiry   restclient.Integer            `json:"expiry"`
+	Ext      string                        `json:"ext"`
+	Status   map[string]restclient.Integer `json:"status"`
 }
 
 func (p presenceJSON) presence() *Presence {
@@ -87,7 +88,7 @@ func (c *Client) PresenceOf(ctx context.Context, users ...string) ([]*Presence, 
 }
 
 func (c *Client) presences(ctx context.Context, op string, users []string, more ...string) ([]*Presence, error) {
-	if _, err := joinIDs(op, users); err != nil {
+	if _, err := restclient.Join(op, users); err != nil {
 		return nil, err
 	}
 	var answer struct {
@@ -108,7 +109,7 @@ func (c *Client) presences(ctx context.Context, op string, users []string, more 
 // UnsubscribePresence ends subscriptions.
 func (c *Client) UnsubscribePresence(ctx context.Context, users ...string) error {
 	const op = "unsubscribe presence"
-	if _, err := joinIDs(op, users); err != nil {
+	if _, err := restclient.Join(op, users); err != nil {
 		return err
 	}
 	return c.do(ctx, call{op: op, method: http.MethodDelete, path: []string{"users", me, "presence"}, in: users})
@@ -123,7 +124,7 @@ type Subscription struct {
 // PresenceSubscriptions returns the user's subscriptions.
 func (c *Client) PresenceSubscriptions(ctx context.Context) iter.Seq2[Subscription, error] {
 	const size = 50
-	return numberedPages(1, size, func(page int) ([]Subscription, error) {
+	return restclient.NumberedPages(1, size, func(page int) ([]Subscription, error) {
 		var answer struct {
 			Result struct {
 				List []presenceJSON `json:"sublist"`

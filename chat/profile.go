@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stoa-chat/stoa/errcode"
+	"github.com/stoa-chat/stoa/internal/restclient"
 )
 
 // The attributes of a user that all clients know.
@@ -47,7 +48,7 @@ func (c *Client) UpdateProfile(ctx context.Context, attributes map[string]string
 // Profiles returns attributes of users by user id; without keys the eight that all clients know.
 func (c *Client) Profiles(ctx context.Context, users []string, keys ...string) (map[string]map[string]string, error) {
 	const op = "profiles"
-	if _, err := joinIDs(op, users); err != nil {
+	if _, err := restclient.Join(op, users); err != nil {
 		return nil, err
 	}
 	if len(keys) == 0 {
@@ -103,11 +104,11 @@ type RTCToken struct {
 func (c *Client) RTCToken(ctx context.Context, channel string) (RTCToken, error) {
 	query := url.Values{"channelName": {cmp.Or(channel, "*")}}
 	var answer struct {
-		AppID   string  `json:"app_id"`
-		Token   string  `json:"rtc_token"`
-		Channel string  `json:"channel_name"`
-		UID     integer `json:"rtcUid"`
-		Expires integer `json:"expires_in"`
+		AppID   string             `json:"app_id"`
+		Token   string             `json:"rtc_token"`
+		Channel string             `json:"channel_name"`
+		UID     restclient.Integer `json:"rtcUid"`
+		Expires restclient.Integer `json:"expires_in"`
 	}
 	began := time.Now()
 	if err := c.get(ctx, "RTC token", &answer, query, "users", me, "token", "rtc"); err != nil {

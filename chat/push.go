@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stoa-chat/stoa/errcode"
+	"github.com/stoa-chat/stoa/internal/restclient"
 )
 
 // PushToken is how a push service reaches a device.
@@ -95,9 +96,9 @@ func (x SilentChange) body(op string) (map[string]any, *Error) {
 
 // silentJSON is a silent mode in the server's answers and notices.
 type silentJSON struct {
-	Type     string `json:"type"`
-	Until    millis `json:"ignoreDuration"`
-	Interval string `json:"ignoreInterval"`
+	Type     string            `json:"type"`
+	Until    restclient.Millis `json:"ignoreDuration"`
+	Interval string            `json:"ignoreInterval"`
 }
 
 func (s *silentJSON) mode() SilentMode {
@@ -186,7 +187,7 @@ func (c *Client) ConversationSilentModes(ctx context.Context, of ...Target) (map
 			groups = append(groups, t.ID)
 		}
 	}
-	if _, err := joinIDs(op, append(users, groups...)); err != nil {
+	if _, err := restclient.Join(op, append(users, groups...)); err != nil {
 		return nil, err
 	}
 	query := url.Values{}
@@ -222,7 +223,7 @@ type ConversationRemind struct {
 
 // SilentConversations returns the conversations that have a kind of reminding of their own.
 func (c *Client) SilentConversations(ctx context.Context) iter.Seq2[ConversationRemind, error] {
-	return cursorPages("", func(cursor string) ([]ConversationRemind, string, error) {
+	return restclient.Pages("", func(cursor string) ([]ConversationRemind, string, error) {
 		query := url.Values{"limit": {"50"}}
 		if cursor != "" {
 			query.Set("cursor", cursor)

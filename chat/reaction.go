@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/stoa-chat/stoa/internal/restclient"
 )
 
 // Reaction is one reaction to a message.
@@ -35,13 +37,13 @@ type ReactionEvent struct {
 
 // reactionJSON is a reaction in the server's answers and notices, which name the same things differently.
 type reactionJSON struct {
-	Reaction  string   `json:"reaction"`
-	Count     integer  `json:"count"`
-	UserCount integer  `json:"userCount"`
-	Users     []string `json:"userList"`
-	State     bool     `json:"state"`
-	Own       bool     `json:"isAddedBySelf"`
-	Cursor    string   `json:"cursor"`
+	Reaction  string             `json:"reaction"`
+	Count     restclient.Integer `json:"count"`
+	UserCount restclient.Integer `json:"userCount"`
+	Users     []string           `json:"userList"`
+	State     bool               `json:"state"`
+	Own       bool               `json:"isAddedBySelf"`
+	Cursor    string             `json:"cursor"`
 	Changes   []struct {
 		Operator string `json:"operator"`
 		Type     string `json:"reactionType"`
@@ -80,7 +82,7 @@ func (c *Client) RemoveReaction(ctx context.Context, messageID, reaction string)
 // Reactions returns the reactions to messages of one conversation by message id; a message without any is left out.
 func (c *Client) Reactions(ctx context.Context, of Target, messageIDs ...string) (map[string][]Reaction, error) {
 	const op = "reactions"
-	joined, err := joinIDs(op, messageIDs)
+	joined, err := restclient.Join(op, messageIDs)
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +110,7 @@ func (c *Client) Reactions(ctx context.Context, of Target, messageIDs ...string)
 
 // ReactionUsers returns who has added a reaction to a message.
 func (c *Client) ReactionUsers(ctx context.Context, messageID, reaction string) iter.Seq2[string, error] {
-	return cursorPages("", func(cursor string) ([]string, string, error) {
+	return restclient.Pages("", func(cursor string) ([]string, string, error) {
 		query := url.Values{"msgId": {messageID}, "message": {reaction}, "pageSize": {"50"}}
 		if cursor != "" {
 			query.Set("currentPage", cursor)

@@ -5,24 +5,17 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"io"
-	"iter"
 	"maps"
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/stoa-chat/stoa/errcode"
+	"github.com/stoa-chat/stoa/internal/restclient"
 )
-
-// answerLimit bounds what is read of an HTTP answer. Lists that are not paged are the longest; a full one of contacts has
-// about 0.5 MB.
-const answerLimit = 16 << 20
 
 // passwordToken exchanges a password for a token. A verdict on the credentials is 1, with the server's own code as the
 // cause; anything that keeps the server from giving one is 12.
@@ -78,15 +71,7 @@ func (c *Client) tokenEnd(ctx context.Context, op, user, token string) (time.Tim
 	if err != nil {
 		return time.Time{}, fail(errcode.RequestFailed, op, "the server's answer does not say when the token ends", err)
 	}
-	return endTime(ms), nil
-}
-
-// endTime reads the protocol's milliseconds; 0 and what lies behind the year 9999 mean that there is no end.
-func endTime(ms float64) time.Time {
-	if !(ms > 0 && ms < 253402300800000) {
-		return time.Time{}
-	}
-	return time.UnixMilli(int64(ms))
+	return restclient.Time(ms), nil
 }
 
 // me stands in the path of a [call] for the user who is logged in. It is the id of nobody.
@@ -114,7 +99,7 @@ func (c *Client) doCall(ctx context.Context, k call) *Error {
 	if token == "" {
 		return fail(errcode.RestNoSession, k.op, "", errcode.InvalidToken)
 	}
-	if err := checkPath(k.op, k.path); err != nil {
+	if err := restclient.CheckPath(k.op, k.path); err != nil {
 		return err
 	}
 	path := slices.Clone(k.path)
@@ -133,17 +118,6 @@ func (c *Client) doCall(ctx context.Context, k call) *Error {
 	}
 	u.RawQuery = query.Encode()
 	return c.requestAt(ctx, k.op, k.method, u, cmp.Or(k.token, token), k.in, k.out)
-}
-
-// checkPath refuses ids that would make the path another one: -3.
-func checkPath(op string, path []string) *Error {
-	for _, segment := range path {
-		switch segment {
-		case "", ".", "..":
-			return fail(errcode.InvalidParameter, op, "an id is empty or made of dots", nil)
-		}
-	}
-	return nil
 }
 
 // get reads what is at a path.
@@ -166,23 +140,9 @@ func (c *Client) credentials() (user, device, token string) {
 	return "", "", ""
 }
 
-// joinIDs joins ids as one segment of a path or one value of a query. The error is -3, for no ids and for those that would
-// be read as others.
-func joinIDs(op string, ids []string) (string, *Error) {
-	if len(ids) == 0 {
-		return "", fail(errcode.InvalidParameter, op, "there is no id", nil)
-	}
-	for _, id := range ids {
-		if id == "" || strings.Contains(id, ",") {
-			return "", fail(errcode.InvalidParameter, op, "an id is empty or has a comma", nil)
-		}
-	}
-	return strings.Join(ids, ","), nil
-}
-
 // path returns the address of a path below the app.
 func (c *Client) path(segments ...string) *url.URL {
-	return c.opt.server.JoinPath(slices.Concat([]string{c.org, c.app}, escape(segments))...)
+	return c.opt.server.JoinPath(slices.Concat([]string{c.org, c.app}, restclient.Escape(segments))...)
 }
 
 // request makes one REST call below the app and decodes a 200 answer into out.
@@ -218,118 +178,8 @@ func (c *Client) requestAt(ctx context.Context, op, method string, u *url.URL, t
 	}
 	resp, err := c.opt.httpClient.Do(req)
 	if err != nil {
-		return transportError(ctx, op, err)
+		return restclient.Unreached(ctx, op, err)
 	}
 	defer resp.Body.Close()
-	return readAnswer(ctx, op, resp, out)
-}
-
-// readAnswer decodes a 200 answer into out, and makes any other the error that it is.
-func readAnswer(ctx context.Context, op string, resp *http.Response, out any) *Error {
-	text, err := io.ReadAll(io.LimitReader(resp.Body, answerLimit))
-	if err != nil {
-		return transportError(ctx, op, err)
-	}
-	if resp.StatusCode != http.StatusOK {
-		return restError(op, resp, text)
-	}
-	if out == nil {
-		out = new(any)
-	}
-	if err := json.Unmarshal(text, out); err != nil {
-		e := fail(errcode.RequestFailed, op, "the server's answer is not JSON of the expected form", err)
-		e.Data = map[string]any{"http_status": resp.StatusCode, "body": string(text)}
-		return e
-	}
-	return nil
-}
-
-// cursorPages yields what next returns, page by page, until a page names no next one or that of before. An error is
-// yielded once, as the last.
-func cursorPages[T any](first string, next func(cursor string) ([]T, string, error)) iter.Seq2[T, error] {
-	return func(yield func(T, error) bool) {
-		for cursor := first; ; {
-			items, following, err := next(cursor)
-			if err != nil {
-				var none T
-				yield(none, err)
-				return
-			}
-			for _, item := range items {
-				if !yield(item, nil) {
-					return
-				}
-			}
-			if following == "" || following == cursor {
-				return
-			}
-			cursor = following
-		}
-	}
-}
-
-// numberedPages is cursorPages for lists whose pages are numbered; one that is not full is the last.
-func numberedPages[T any](first, size int, next func(page int) ([]T, error)) iter.Seq2[T, error] {
-	return cursorPages(strconv.Itoa(first), func(cursor string) ([]T, string, error) {
-		page, _ := strconv.Atoi(cursor)
-		items, err := next(page)
-		if err != nil || len(items) < size {
-			return items, "", err
-		}
-		return items, strconv.Itoa(page + 1), nil
-	})
-}
-
-// integer is a number that some servers write as text.
-type integer int64
-
-// UnmarshalJSON takes numbers, also with a fraction, and texts that are numbers; null and "" are 0.
-func (n *integer) UnmarshalJSON(text []byte) error {
-	digits := strings.Trim(string(text), `"`)
-	if digits == "null" || digits == "" {
-		*n = 0
-		return nil
-	}
-	if v, err := strconv.ParseInt(digits, 10, 64); err == nil {
-		*n = integer(v)
-		return nil
-	}
-	v, err := strconv.ParseFloat(digits, 64)
-	if err != nil || !(v > -1<<53 && v < 1<<53) {
-		return fmt.Errorf("%s is not a number", text)
-	}
-	*n = integer(v)
-	return nil
-}
-
-// millis is a time in the protocol's milliseconds; what is not after 1970, and what never comes, is the zero time.
-type millis struct{ time.Time }
-
-func (m *millis) UnmarshalJSON(text []byte) error {
-	var n integer
-	if err := n.UnmarshalJSON(text); err != nil {
-		return err
-	}
-	m.Time = endTime(float64(n))
-	return nil
-}
-
-func escape(path []string) []string {
-	out := make([]string, len(path))
-	for i, p := range path {
-		out[i] = url.PathEscape(p)
-	}
-	return out
-}
-
-// transportError is -4 or -1 when a context ended, else -2.
-func transportError(ctx context.Context, op string, err error) *Error {
-	var timeout interface{ Timeout() bool }
-	switch {
-	case ctx.Err() != nil:
-		return ctxError(ctx, op)
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
-		return fail(errcode.RequestTimeout, op, "", errors.Join(err, context.DeadlineExceeded))
-	}
-	return fail(errcode.RequestUnknown, op, "the server could not be reached", err)
+	return restclient.Read(ctx, op, resp, out)
 }

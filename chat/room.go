@@ -16,6 +16,7 @@ import (
 
 	"github.com/stoa-chat/stoa/errcode"
 	"github.com/stoa-chat/stoa/internal/msync"
+	"github.com/stoa-chat/stoa/internal/restclient"
 )
 
 // Room is a chatroom by its id; [Client.Room] makes one without asking the server. Its methods return what those of
@@ -89,7 +90,7 @@ func (c *Client) CreateRoom(ctx context.Context, o RoomOptions) (Room, error) {
 // Rooms returns the chatrooms of the app.
 func (c *Client) Rooms(ctx context.Context) iter.Seq2[GroupInfo, error] {
 	const size = 50
-	return numberedPages(1, size, func(page int) ([]GroupInfo, error) {
+	return restclient.NumberedPages(1, size, func(page int) ([]GroupInfo, error) {
 		var answer struct {
 			Data []groupJSON `json:"data"`
 		}
@@ -102,7 +103,7 @@ func (c *Client) Rooms(ctx context.Context) iter.Seq2[GroupInfo, error] {
 // JoinedRooms returns the chatrooms that the user is in.
 func (c *Client) JoinedRooms(ctx context.Context) iter.Seq2[GroupInfo, error] {
 	const size = 50
-	return numberedPages(1, size, func(page int) ([]GroupInfo, error) {
+	return restclient.NumberedPages(1, size, func(page int) ([]GroupInfo, error) {
 		var answer struct {
 			Data []groupJSON `json:"data"`
 		}
@@ -164,11 +165,11 @@ func (r Room) state(user string, answer *msync.CommSyncDL) RoomState {
 	meta, body := answer.GetMetas()[0], new(msync.MUCBody)
 	err := proto.Unmarshal(meta.GetPayload(), body)
 	var infos map[string]struct {
-		AllMute     bool    `json:"is_all_mute"`
-		Created     millis  `json:"create_timestamp"`
-		White       bool    `json:"is_in_white_list"`
-		MemberCount integer `json:"member_count"`
-		Mute        integer `json:"mute_duration"` // in spite of its name, when the mute ends
+		AllMute     bool               `json:"is_all_mute"`
+		Created     restclient.Millis  `json:"create_timestamp"`
+		White       bool               `json:"is_in_white_list"`
+		MemberCount restclient.Integer `json:"member_count"`
+		Mute        restclient.Integer `json:"mute_duration"` // in spite of its name, when the mute ends
 	}
 	if text := body.GetStatus().GetChatroomInfo(); err == nil && text != "" {
 		err = json.Unmarshal([]byte(text), &infos)
@@ -179,7 +180,7 @@ func (r Room) state(user string, answer *msync.CommSyncDL) RoomState {
 	i := infos[user]
 	return RoomState{
 		MutedAll: i.AllMute, Allowed: i.White, Members: int(i.MemberCount), Created: i.Created.Time,
-		Muted: i.Mute != 0, MutedUntil: endTime(float64(i.Mute)),
+		Muted: i.Mute != 0, MutedUntil: restclient.Time(float64(i.Mute)),
 	}
 }
 
@@ -282,7 +283,7 @@ func (r Room) changeAttributes(ctx context.Context, op, method string, in map[st
 	if len(reasons) == 0 {
 		return nil
 	}
-	e := attributeError(op, reasons[slices.Min(slices.Collect(maps.Keys(reasons)))])
+	e := restclient.AttributeError(op, reasons[slices.Min(slices.Collect(maps.Keys(reasons)))])
 	e.Data = map[string]any{"attributes": reasons}
 	return e
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stoa-chat/stoa/errcode"
 	"github.com/stoa-chat/stoa/internal/msync"
+	"github.com/stoa-chat/stoa/internal/restclient"
 )
 
 // maxWrites is how often a frame is written that never got an answer, for it may be what breaks the connections.
@@ -320,7 +321,7 @@ func (c *Client) exchange(ctx context.Context, op string, o sendOptions, to *msy
 // await hands a user's call to the session and waits for the server's answer.
 func (c *Client) await(ctx context.Context, u *uplink, user string) (*uplink, *msync.CommSyncDL, *Error) {
 	if ctx.Err() != nil {
-		return nil, nil, ctxError(ctx, u.op)
+		return nil, nil, restclient.ContextError(ctx, u.op)
 	}
 	c.mu.Lock()
 	s := c.session
@@ -425,7 +426,7 @@ func (s *session) abandon(ctx context.Context, u *uplink) {
 	var err *Error
 	switch {
 	case s.conn != nil:
-		err = u.with(ctxError(ctx, u.op))
+		err = u.with(restclient.ContextError(ctx, u.op))
 	case u.writes == 0:
 		err = u.failed(errcode.ClientOffline, "the context ended before there was a connection", ctx.Err())
 	default: // written to a connection that broke

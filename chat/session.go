@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stoa-chat/stoa/errcode"
+	"github.com/stoa-chat/stoa/internal/restclient"
 )
 
 type phase int
@@ -87,7 +88,7 @@ func (s *session) login(ctx context.Context) (*conn, *Error) {
 		if failure == nil {
 			if !s.begin(cn) {
 				cn.close(false)
-				return nil, ctxError(ctx, "login")
+				return nil, restclient.ContextError(ctx, "login")
 			}
 			return cn, nil
 		}
@@ -321,5 +322,5 @@ func parseTokenEnd(text string) time.Time {
 	if err != nil {
 		return time.Time{}
 	}
-	return endTime(ms)
+	return restclient.Time(ms)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stoa-chat/stoa/errcode"
+	"github.com/stoa-chat/stoa/internal/restclient"
 )
 
 // Thread is a thread by its id; [Client.Thread] makes one without asking the server. Messages in it are sent with
@@ -39,13 +40,13 @@ type ThreadInfo struct {
 
 // threadJSON is a thread in the server's answers.
 type threadJSON struct {
-	ID      string  `json:"id"`
-	Name    string  `json:"name"`
-	Owner   string  `json:"owner"`
-	Group   string  `json:"groupId"`
-	Message string  `json:"msgId"`
-	Count   integer `json:"affiliations_count"`
-	Created millis  `json:"created"`
+	ID      string             `json:"id"`
+	Name    string             `json:"name"`
+	Owner   string             `json:"owner"`
+	Group   string             `json:"groupId"`
+	Message string             `json:"msgId"`
+	Count   restclient.Integer `json:"affiliations_count"`
+	Created restclient.Millis  `json:"created"`
 }
 
 func (t threadJSON) info() ThreadInfo {
@@ -89,7 +90,7 @@ func (g Group) Threads(ctx context.Context) iter.Seq2[ThreadInfo, error] {
 }
 
 func (c *Client) threads(ctx context.Context, op string, path ...string) iter.Seq2[ThreadInfo, error] {
-	return cursorPages("", func(cursor string) ([]ThreadInfo, string, error) {
+	return restclient.Pages("", func(cursor string) ([]ThreadInfo, string, error) {
 		var answer struct {
 			Entities   []threadJSON `json:"entities"`
 			Properties struct {
@@ -108,7 +109,7 @@ func (c *Client) threads(ctx context.Context, op string, path ...string) iter.Se
 // LastMessages returns the last message of each thread by thread id; one that holds none is left out.
 func (c *Client) LastMessages(ctx context.Context, threads ...string) (map[string]*Message, error) {
 	const op = "last messages"
-	if _, err := joinIDs(op, threads); err != nil {
+	if _, err := restclient.Join(op, threads); err != nil {
 		return nil, err
 	}
 	var answer struct {
@@ -170,7 +171,7 @@ func (t Thread) Destroy(ctx context.Context) error {
 
 // Members returns the ids of the members.
 func (t Thread) Members(ctx context.Context) iter.Seq2[string, error] {
-	return cursorPages("", func(cursor string) ([]string, string, error) {
+	return restclient.Pages("", func(cursor string) ([]string, string, error) {
 		var answer struct {
 			Data struct {
 				Affiliations []string `json:"affiliations"`

@@ -33,10 +33,11 @@ var layers = [][]string{
 
 // apart are the packages that are no part of the server, with all that they may import.
 var apart = map[string][]string{
-	"chat":           {"errcode", "internal/msync"},
-	"admin":          {"errcode"},
-	"internal/bench": {"errcode", "internal/msync"},
-	"errcode":        {},
+	"chat":                {"errcode", "internal/msync", "internal/restclient"},
+	"admin":               {"errcode", "internal/restclient"},
+	"internal/restclient": {"errcode"},
+	"internal/bench":      {"errcode", "internal/msync"},
+	"errcode":             {},
 }
 
 func TestArrowsGoDownOnly(t *testing.T) {

@@ -1,4 +1,4 @@
-package chat
+package restclient
 
 import (
 	"cmp"
@@ -10,8 +10,8 @@ import (
 	"github.com/stoa-chat/stoa/errcode"
 )
 
-// restBody is the server's form of an error.
-type restBody struct {
+// Body is the server's form of an error.
+type Body struct {
 	Error       string `json:"error"`
 	Description string `json:"error_description"`
 	Detail      string `json:"desc"`
@@ -107,7 +107,7 @@ var restRules = []restRule{
 	{status: 500, parts: []string{"translate failed!"}, becomes: errcode.TranslationFailed},
 }
 
-func (r restRule) matches(status int, b restBody) bool {
+func (r restRule) matches(status int, b Body) bool {
 	return r.status == status &&
 		(len(r.codes) == 0 || slices.Contains(r.codes, b.Code)) &&
 		(r.slug == "" || r.slug == b.Error) &&
@@ -117,9 +117,9 @@ func (r restRule) matches(status int, b restBody) bool {
 		!slices.ContainsFunc(r.parts, func(part string) bool { return !strings.Contains(b.Description, part) })
 }
 
-// restError is the error of an answer other than 200.
-func restError(op string, resp *http.Response, text []byte) *Error {
-	var b restBody
+// Refusal is the error of an answer other than 200.
+func Refusal(op string, resp *http.Response, text []byte) *errcode.Error {
+	var b Body
 	_ = json.Unmarshal(text, &b) // a body that is not the server's matches by status alone
 	code := errcode.RequestFailed
 	if i := slices.IndexFunc(restRules, func(r restRule) bool { return r.matches(resp.StatusCode, b) }); i >= 0 {
@@ -128,7 +128,7 @@ func restError(op string, resp *http.Response, text []byte) *Error {
 			code = restRules[i].room
 		}
 	}
-	e := fail(code, op, cmp.Or(b.Detail, b.Description, http.StatusText(resp.StatusCode)), nil)
+	e := Fail(code, op, cmp.Or(b.Detail, b.Description, http.StatusText(resp.StatusCode)), nil)
 	e.RequestID = resp.Header.Get("X-Request-Id")
 	e.Data = map[string]any{"http_status": resp.StatusCode, "body": string(text)}
 	if after := resp.Header.Get("Retry-After"); after != "" {
@@ -157,12 +157,12 @@ var attributeRules = []struct {
 	{"Failed to update userMetadata. Concurrent updates not allowed", errcode.OperationNotAllowed},
 }
 
-// attributeError is the error for one attribute.
-func attributeError(op, reason string) *Error {
+// AttributeError is the error for one attribute.
+func AttributeError(op, reason string) *errcode.Error {
 	for _, r := range attributeRules {
 		if strings.Contains(reason, r.part) {
-			return fail(r.becomes, op, reason, nil)
+			return Fail(r.becomes, op, reason, nil)
 		}
 	}
-	return fail(errcode.RequestFailed, op, reason, nil)
+	return Fail(errcode.RequestFailed, op, reason, nil)
 }
