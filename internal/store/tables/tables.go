@@ -67,6 +67,8 @@ var All = []Table{
 		closed? created modified`),
 	table("muc_member", "id", byApp, `id=muc_member muc=muc user=user app=app kind name: role joined shielded? attributes: away`),
 	table("muc_mark", "id", byMuc, "id=muc_mark muc=muc mark user=user name: until by_user=user by_name: reason: created"),
+	table("muc_count", "kind", byApp, "app=app kind count"),
+	table("room_tag", "muc, tag, {user}", byMuc, "muc=muc tag: user=user until"),
 	table("room_attribute", "muc, key", byMuc, "muc=muc key: value: user=user auto?"),
 	table("super_admin", "{user}", byApp, "app=app user=user name:"),
 	table("timeline", "id", byApp, "id=timeline app=app kind a=key b=key head floor"),
