@@ -27,7 +27,7 @@ type Config struct {
 	FilesURL     string `name:"files-url" help:"Where uploaded files are kept: s3://BUCKET?endpoint=URL, or file:///FOLDER; default: files in the data folder." env:"STOA_FILES_URL" placeholder:"URL"`
 	TLSCert      string `name:"tls-cert" help:"Certificate file (PEM); read again when it changes." env:"STOA_TLS_CERT" placeholder:"FILE"`
 	TLSKey       string `name:"tls-key" help:"Private key file (PEM) of the certificate." env:"STOA_TLS_KEY" placeholder:"FILE"`
-	TrustProxy   bool   `help:"Believe X-Forwarded-Proto and X-Forwarded-Host: only behind a proxy that sets them." env:"STOA_TRUST_PROXY"`
+	TrustProxy   bool   `help:"Believe X-Forwarded-Proto, X-Forwarded-Host and X-Forwarded-For: only behind a proxy that sets them." env:"STOA_TRUST_PROXY"`
 	TranslateURL string `help:"LibreTranslate server that translates messages: http://…" env:"STOA_TRANSLATE_URL" placeholder:"URL"`
 	TranslateKey string `help:"API key for that server." env:"STOA_TRANSLATE_KEY" placeholder:"KEY"`
 	App          string `help:"Key of an app to make if the server does not have it; the first start makes stoa#app without it." env:"STOA_APP" placeholder:"ORG#APP"`

@@ -23,9 +23,9 @@ func (b *Buckets[K]) Allow(key K, perSecond float64, burst int, now time.Time) b
 	return b.bucket(key, perSecond, burst, now).AllowN(now, 1)
 }
 
-// Empty reports whether the key's bucket has no token. It takes none.
-func (b *Buckets[K]) Empty(key K, perSecond float64, burst int, now time.Time) bool {
-	return b.bucket(key, perSecond, burst, now).TokensAt(now) < 1
+// Return puts a token back that Allow took.
+func (b *Buckets[K]) Return(key K, perSecond float64, burst int, now time.Time) {
+	b.bucket(key, perSecond, burst, now).AllowN(now, -1)
 }
 
 func (b *Buckets[K]) bucket(key K, perSecond float64, burst int, now time.Time) *rate.Limiter {

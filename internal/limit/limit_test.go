@@ -17,14 +17,19 @@ func TestABucketGivesABurstAndThenItsRate(t *testing.T) {
 	if n := take("a"); n != 5 {
 		t.Errorf("the burst is %d", n)
 	}
-	if !b.Empty("a", 2, 5, now) || b.Empty("b", 2, 5, now) {
-		t.Error("it is the other bucket that is empty")
+	b.Return("a", 2, 5, now)
+	if n := take("a"); n != 1 {
+		t.Errorf("after one was put back there are %d", n)
+	}
+	b.Return("b", 2, 5, now)
+	if n := take("b"); n != 5 {
+		t.Errorf("a full bucket holds %d", n)
 	}
 	now = now.Add(time.Second)
 	if n := take("a"); n != 2 {
 		t.Errorf("after a second there are %d", n)
 	}
-	if n := take("b"); n != 5 {
+	if n := take("c"); n != 5 {
 		t.Errorf("the burst of another is %d", n)
 	}
 	if now = now.Add(time.Second); !b.Allow("a", 100, 100, now) || !b.Allow("a", 100, 100, now) || b.Allow("a", 100, 100, now) {

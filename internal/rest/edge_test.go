@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"mime/multipart"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -283,3 +284,54 @@ func TestReadErrorsOfTheConnection(t *testing.T) {
 type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+// The server reads on while a handler works, to hear of a client that goes away. A deadline there would end the handler.
+func TestWorkMayTakeLongerThanTheRequest(t *testing.T) {
+	const timeout = 100 * time.Millisecond
+	kind, body := form(field{name: "file", file: "a", text: "some words"})
+	for name, test := range map[string]struct {
+		request string
+		read    func(c *Call) error
+	}{
+		"no body": {"GET /acme/demo/work HTTP/1.1\r\nHost: x\r\n\r\n", func(*Call) error { return nil }},
+		"JSON":    {"POST /acme/demo/work HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}", func(c *Call) error { return c.Decode(&struct{}{}) }},
+		"a form": {fmt.Sprintf("POST /acme/demo/work HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", kind, len(body), body),
+			func(c *Call) error {
+				err := c.EachField(func(field *multipart.Part) error {
+					_, err := io.Copy(io.Discard, field)
+					return err
+				})
+				c.drain()
+				return err
+			}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.api.pace = pace{bytes: 1 << 20, up: timeout, down: time.Minute}
+			work := func(ctx context.Context, c *Call) (Answer, error) {
+				if err := test.read(c); err != nil {
+					return Answer{}, err
+				}
+				select {
+				case <-ctx.Done():
+					return Answer{}, ctx.Err()
+				case <-time.After(4 * timeout):
+					return done(), nil
+				}
+			}
+			w.api.add(Route{http.MethodGet, "/work", Anyone, work}, Route{http.MethodPost, "/work", Anyone, work})
+			conn := rawServer(t, w, timeout)
+			if _, err := io.WriteString(conn, test.request); err != nil {
+				t.Fatal(err)
+			}
+			answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer answer.Body.Close()
+			if answer.StatusCode != http.StatusOK {
+				t.Errorf("status %d", answer.StatusCode)
+			}
+		})
+	}
+}

@@ -2,8 +2,11 @@ package rest
 
 import (
 	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -548,4 +551,44 @@ func placeTable() []string {
 		table = append(table, strings.Replace(both, "…", "/chatgroups", 1), strings.Replace(both, "…", "/chatrooms", 1))
 	}
 	return table
+}
+
+// lateBody does something when the server asks for the body, which it does once the caller may send it.
+type lateBody struct {
+	io.Reader
+	asked func()
+}
+
+func (b *lateBody) Read(p []byte) (int, error) {
+	if b.asked != nil {
+		b.asked()
+		b.asked = nil
+	}
+	return b.Reader.Read(p)
+}
+
+func TestAFileForAGroupThatEndsMeanwhileIsNotKept(t *testing.T) {
+	w := newWorld(t)
+	w.play(founded)
+	kind, body := form(field{name: "file", file: "a.txt", text: "some words"})
+	r, err := http.NewRequestWithContext(t.Context(), "POST", w.server.URL+"/acme/demo/chatgroups/club/share_files", &lateBody{strings.NewReader(body), func() {
+		w.play([]step{{"DELETE", "/acme/demo/chatgroups/club", "app", "", 200, "", ""}})
+	}})
+	w.must(err)
+	r.Header.Set("Authorization", w.bearer("bob"))
+	r.Header.Set("Content-Type", kind)
+	r.Header.Set("Expect", "100-continue")
+	client := &http.Client{Transport: &http.Transport{ExpectContinueTimeout: time.Minute}}
+	defer client.CloseIdleConnections()
+	answer, err := client.Do(r)
+	w.must(err)
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusBadRequest {
+		t.Errorf("status %d", answer.StatusCode)
+	}
+	files, err := w.files.Shared(t.Context(), 1, 0, 10)
+	w.must(err)
+	if len(files) > 0 {
+		t.Errorf("the group that has ended has %d files", len(files))
+	}
 }

@@ -51,20 +51,28 @@ func (a *API) paced(c *Call) error {
 	return nil
 }
 
-// passwordToken gives a token for a password, as long as not too many were wrong.
+// passwordToken gives a token for a password, as long as not too many were wrong. A password counts as wrong until it has
+// turned out to be right: many that come at once are not tried beyond the limit either.
 func (a *API) passwordToken(ctx context.Context, c *Call, g grant) (account.Token, error) {
 	n := a.accounts.Current(c.App).Settings.FailedLoginsPerMinute
+	if n == 0 {
+		return a.accounts.PasswordToken(ctx, c.App, g.Username, g.Password, account.TTL(g.TTL))
+	}
 	user, from := passwordKey{c.App.ID, account.Fold(g.Username)}, passwordKey{c.App.ID, a.address(c.http)}
 	perSecond, now := float64(n)/60, a.clock.Now()
-	if n > 0 && (a.rates.passwords.Empty(user, perSecond, n, now) || a.rates.addresses.Empty(from, perSecond*perAddress, n*perAddress, now)) {
-		say := sayLimit
-		say.retryAfter = "60"
-		return account.Token{}, say.because(errors.New("too many wrong passwords"))
+	say := sayLimit
+	say.retryAfter = "60"
+	if !a.rates.passwords.Allow(user, perSecond, n, now) {
+		return account.Token{}, say.because(errors.New("too many wrong passwords of the user"))
+	}
+	if !a.rates.addresses.Allow(from, perSecond*perAddress, n*perAddress, now) {
+		a.rates.passwords.Return(user, perSecond, n, now)
+		return account.Token{}, say.because(errors.New("too many wrong passwords from the address"))
 	}
 	t, err := a.accounts.PasswordToken(ctx, c.App, g.Username, g.Password, account.TTL(g.TTL))
-	if n > 0 && (errors.Is(err, account.ErrWrongPassword) || errors.Is(err, account.ErrNoUser)) {
-		a.rates.passwords.Allow(user, perSecond, n, now)
-		a.rates.addresses.Allow(from, perSecond*perAddress, n*perAddress, now)
+	if !errors.Is(err, account.ErrWrongPassword) && !errors.Is(err, account.ErrNoUser) {
+		a.rates.passwords.Return(user, perSecond, n, now)
+		a.rates.addresses.Return(from, perSecond*perAddress, n*perAddress, now)
 	}
 	return t, err
 }

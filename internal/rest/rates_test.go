@@ -83,3 +83,24 @@ func TestWrongPasswordsSlowLoginsDown(t *testing.T) {
 		t.Errorf("after many from the address: %d", got.status)
 	}
 }
+
+func TestManyGuessesAtOnceAreNotTriedBeyondTheLimit(t *testing.T) {
+	w := newWorld(t)
+	w.set(`{"failed_logins_per_minute":2}`)
+	const guesses = 20
+	answers := make(chan int, guesses)
+	for range guesses {
+		go func() {
+			answers <- w.send("POST", "/acme/demo/token", "", `{"grant_type":"password","username":"alice","password":"wrong"}`).status
+		}()
+	}
+	tried := 0
+	for range guesses {
+		if <-answers == http.StatusBadRequest {
+			tried++
+		}
+	}
+	if tried > 3 { // one more may have come back meanwhile
+		t.Errorf("%d guesses were tried", tried)
+	}
+}

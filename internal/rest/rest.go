@@ -38,7 +38,7 @@ import (
 // API is the HTTP edge of one node. It answers every request by itself: what it has no route for is a 404 with JSON, as
 // clients hang on any other body (docs/protocol/sdk-rest.md §0).
 type API struct {
-	// TrustProxy believes X-Forwarded-Proto and X-Forwarded-Host, which any client could send. It is not to be changed
+	// TrustProxy believes X-Forwarded-Proto, -Host and -For, which any client could send. It is not to be changed
 	// once requests are served.
 	TrustProxy bool
 

@@ -2,6 +2,7 @@ package rest
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"github.com/stoa-chat/stoa/internal/file"
@@ -62,7 +63,14 @@ func (p places) share(ctx context.Context, c *Call, who muc.Actor, id string) (s
 	if err != nil {
 		return f, err
 	}
-	return f, p.mucs.AnnounceFile(ctx, who, p.kind, id, false)
+	if err = p.mucs.AnnounceFile(ctx, who, p.kind, id, false); err == nil {
+		return f, nil
+	}
+	// The place may have ended meanwhile: nobody would ever see the file, or remove it.
+	if dropped := p.files.Unshare(context.WithoutCancel(ctx), f); dropped != nil {
+		err = errors.Join(err, dropped)
+	}
+	return f, err
 }
 
 func (p places) sharedFiles(ctx context.Context, c *Call, who muc.Actor, id string) (Answer, error) {

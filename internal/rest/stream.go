@@ -59,7 +59,11 @@ type upstream struct {
 func (u *upstream) Read(p []byte) (int, error) {
 	n, err := u.meter.wait(u.control.SetReadDeadline, func() (int, error) { return u.body.Read(p) })
 	switch {
-	case err == nil, errors.Is(err, io.EOF):
+	case err == nil:
+	case errors.Is(err, io.EOF):
+		// There is nothing more to read. From here on the server listens for the client going away, and a deadline would
+		// end the context of the request, however far the work on it has come.
+		_ = u.control.SetReadDeadline(time.Time{})
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		err = refuseSlow.because(err)
 	default:
