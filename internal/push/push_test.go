@@ -257,19 +257,12 @@ func TestAFailureIsTriedAgainLaterAndLater(t *testing.T) {
 	w.provider.quiet()
 }
 
-// noted waits until so many failed attempts are noted, and has the next one due after a time.
+// noted waits until so many failed attempts are noted, of which the next one is due after a time.
 func (w *world) noted(attempts int, wait time.Duration) {
 	w.Helper()
-	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-		at := w.now()
-		due, err := w.store.TakeNotifications(w.Context(), at+wait.Milliseconds(), at+wait.Milliseconds(), 1)
-		w.must(err)
-		if len(due) > 0 && due[0].Attempts == attempts {
-			return
-		}
-		if time.Now().After(deadline) {
-			w.Fatal("nothing is noted")
-		}
+	got := w.store.next(w.T) // the clock has gone on since
+	if at := w.now() + wait.Milliseconds(); got.finished || got.attempts != attempts || got.due > at {
+		w.Fatalf("noted is %+v, want %d attempts, and the next until %d", got, attempts, at)
 	}
 }
 
@@ -297,16 +290,8 @@ func TestATokenThatIsNotKnownAnyMoreIsRemoved(t *testing.T) {
 				w.provider.next()
 			}
 			w.provider.next()
-			// Neither is tried again.
-			for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-				left, err := w.store.TakeNotifications(t.Context(), w.now()+again.Milliseconds()*2, w.now()+again.Milliseconds(), 1)
-				w.must(err)
-				if len(left) == 0 {
-					break
-				}
-				if time.Now().After(deadline) {
-					t.Fatal("it is not finished")
-				}
+			if got, want := w.store.next(t), (outcome{finished: true}); got != want { // neither is tried again
+				t.Errorf("noted is %+v, want %+v", got, want)
 			}
 			tokens, err := w.Bound(t.Context(), w.app, bob)
 			w.must(err)
@@ -416,10 +401,9 @@ func TestTheLogTellsThatThereIsSomethingButNotWhat(t *testing.T) {
 	alice, bob, carol := w.user("alice", ""), w.user("bob", "log"), w.user("carol", "apple")
 	w.must(w.SetDetailed(t.Context(), w.app, bob, true))
 	w.send(alice, bob, "a secret", nil)
-	for deadline := time.Now().Add(patience); !strings.Contains(w.log.String(), "msg=notification "); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("log: %s", w.log)
-		}
+	w.store.next(t)
+	if !strings.Contains(w.log.String(), "msg=notification ") {
+		t.Errorf("log: %s", w.log)
 	}
 	w.send(alice, carol, "hello", nil)
 	w.provider.next()

@@ -211,11 +211,48 @@ func (l *logBook) String() string {
 	return l.text.String()
 }
 
+// noticing is a store that tells what becomes of notifications.
+type noticing struct {
+	*sqlite.Store
+	outcomes chan outcome
+}
+
+// outcome is that a notification is finished, or tried again.
+type outcome struct {
+	finished bool
+	attempts int
+	due      int64
+}
+
+func (s *noticing) FinishNotification(ctx context.Context, id int64) error {
+	err := s.Store.FinishNotification(ctx, id)
+	s.outcomes <- outcome{finished: true}
+	return err
+}
+
+func (s *noticing) RetryNotification(ctx context.Context, id int64, attempts int, due int64) error {
+	err := s.Store.RetryNotification(ctx, id, attempts, due)
+	s.outcomes <- outcome{attempts: attempts, due: due}
+	return err
+}
+
+// next returns the next outcome.
+func (s *noticing) next(t *testing.T) outcome {
+	t.Helper()
+	select {
+	case o := <-s.outcomes:
+		return o
+	case <-time.After(patience):
+		t.Fatal("no notification is finished or to be tried again")
+		return outcome{}
+	}
+}
+
 // world is a node without edges, with one application that has the providers apple and google.
 type world struct {
 	*testing.T
 	*Service
-	store    *sqlite.Store
+	store    *noticing
 	hub      *delivery.Hub
 	delivery *delivery.Service
 	clock    *clock.Clock
@@ -235,7 +272,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{T: t, clock: clock.New(), provider: newStandIn(t), log: &logBook{}, stop: func() {}}
 	log := slog.New(slog.NewTextHandler(w.log, nil))
 	var err error
-	w.store = sqlitetest.Open(t, log)
+	w.store = &noticing{sqlitetest.Open(t, log), make(chan outcome, 1000)}
 	w.hub = delivery.NewHub(w.store, w.clock, log)
 	b := bus.NewLocal(w.hub.Handle)
 	w.delivery = delivery.New(w.hub, w.store, b, delivery.NewIDs(0, 0), w.clock, delivery.NewMetrics(prometheus.NewRegistry()), log)
