@@ -9,14 +9,11 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/stoa-chat/stoa/errcode"
 	"github.com/stoa-chat/stoa/internal/account"
-	"github.com/stoa-chat/stoa/internal/bus"
-	"github.com/stoa-chat/stoa/internal/clock"
-	"github.com/stoa-chat/stoa/internal/delivery"
+	"github.com/stoa-chat/stoa/internal/account/accounttest"
 	"github.com/stoa-chat/stoa/internal/msync"
 	"github.com/stoa-chat/stoa/internal/store"
 	"github.com/stoa-chat/stoa/internal/store/sqlite"
@@ -33,27 +30,10 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{T: t}
-	log, k := slog.New(slog.DiscardHandler), clock.New()
-	var err error
-	w.store = sqlitetest.Open(t, log)
-	hub := delivery.NewHub(w.store, k, log)
-	b := bus.NewLocal(hub.Handle)
-	d := delivery.New(hub, w.store, b, delivery.NewIDs(0, 0), k, delivery.NewMetrics(prometheus.NewRegistry()), log)
-	accounts, err := account.New(t.Context(), w.store, d, b, k, 0, log)
-	w.must(err)
-	w.Service = New(accounts, w.store, d, b, k, log)
-	t.Cleanup(func() {
-		d.Close()
-		for _, err := range []error{hub.Close(), b.Close(), w.store.Close()} {
-			if err != nil {
-				t.Error(err)
-			}
-		}
-	})
-	w.app, err = accounts.CreateApp(t.Context(), account.NewApp{Key: "acme#demo", Settings: account.DefaultSettings()})
-	w.must(err)
-	return w
+	log := slog.New(slog.DiscardHandler)
+	s := sqlitetest.Open(t, log)
+	n := accounttest.New(t, s, log)
+	return &world{T: t, Service: New(n.Accounts, s, n.Delivery, n.Bus, n.Clock, log), store: s, app: n.App}
 }
 
 func (w *world) must(err error) {

@@ -19,15 +19,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/stoa-chat/stoa/errcode"
 	"github.com/stoa-chat/stoa/internal/account"
+	"github.com/stoa-chat/stoa/internal/account/accounttest"
 	"github.com/stoa-chat/stoa/internal/blob"
 	"github.com/stoa-chat/stoa/internal/blob/blobtest"
-	"github.com/stoa-chat/stoa/internal/bus"
 	"github.com/stoa-chat/stoa/internal/clock"
-	"github.com/stoa-chat/stoa/internal/delivery"
 	"github.com/stoa-chat/stoa/internal/store"
 	"github.com/stoa-chat/stoa/internal/store/sqlitetest"
 )
@@ -73,29 +70,14 @@ type world struct {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{TB: t, clock: clock.New(), root: filepath.Join(t.TempDir(), "files"), alice: store.User{ID: 1, Name: "alice"}}
 	log := slog.New(slog.DiscardHandler)
 	s := sqlitetest.Open(t, log)
-	hub := delivery.NewHub(s, w.clock, log)
-	b := bus.NewLocal(func(bus.Subject, []byte) {})
-	d := delivery.New(hub, s, b, delivery.NewIDs(0, 0), w.clock, delivery.NewMetrics(prometheus.NewRegistry()), log)
-	accounts, err := account.New(t.Context(), s, d, b, w.clock, 0, log)
-	w.must(err)
-	w.accounts = accounts
+	n := accounttest.New(t, s, log)
+	w := &world{TB: t, accounts: n.Accounts, clock: n.Clock, root: filepath.Join(t.TempDir(), "files"), app: n.App, alice: store.User{ID: 1, Name: "alice"}}
 	folder, err := blob.OpenFolder(w.root)
 	w.must(err)
 	w.blobs = &blobs{Store: folder}
 	w.Service = New(w.accounts, s, w.blobs, w.clock, log)
-	t.Cleanup(func() {
-		d.Close()
-		for _, err := range []error{hub.Close(), b.Close(), s.Close()} {
-			if err != nil {
-				t.Error(err)
-			}
-		}
-	})
-	w.app, err = w.accounts.CreateApp(t.Context(), account.NewApp{Key: "acme#demo", Settings: account.DefaultSettings()})
-	w.must(err)
 	return w
 }
 

@@ -3,7 +3,6 @@ package message
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"strings"
 	"sync"
@@ -11,14 +10,13 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
 
 	"github.com/stoa-chat/stoa/errcode"
 	"github.com/stoa-chat/stoa/internal/account"
-	"github.com/stoa-chat/stoa/internal/bus"
+	"github.com/stoa-chat/stoa/internal/account/accounttest"
 	"github.com/stoa-chat/stoa/internal/clock"
 	"github.com/stoa-chat/stoa/internal/contact"
 	"github.com/stoa-chat/stoa/internal/delivery"
@@ -29,7 +27,7 @@ import (
 	"github.com/stoa-chat/stoa/internal/store/sqlitetest"
 )
 
-// world is a message service over a real store, with the users alice and bob of o#a.
+// world is a message service over a real store, with the users alice and bob of acme#demo.
 type world struct {
 	*testing.T
 	store    *brokenStore
@@ -103,29 +101,14 @@ func (b *brokenStore) User(ctx context.Context, app int64, name string) (store.U
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	t.Parallel() // most of the time goes into waiting for the disk
-	w := &world{T: t}
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	s := sqlitetest.Open(t, log)
-	w.store = &brokenStore{Store: s}
-	c := clock.New()
-	w.clock = c
-	w.hub = delivery.NewHub(w.store, c, log)
-	b := bus.NewLocal(w.hub.Handle)
-	w.delivery = delivery.New(w.hub, w.store, b, delivery.NewIDs(0, 0), c, delivery.NewMetrics(prometheus.NewRegistry()), log)
-	accounts, err := account.New(t.Context(), w.store, w.delivery, b, c, 0, log)
-	w.must(err)
-	w.accounts = accounts
-	t.Cleanup(func() {
-		w.delivery.Close()
-		if err := errors.Join(w.hub.Close(), b.Close(), s.Close()); err != nil {
-			t.Error(err)
-		}
-	})
-	w.mucs = muc.New(w.accounts, w.store, w.delivery, b, c, log)
-	w.messages = New(w.accounts, contact.New(w.accounts, w.store, w.delivery, b, c, log), w.mucs, w.store, w.delivery, c, log)
-	w.app, err = w.accounts.CreateApp(t.Context(), account.NewApp{Key: "o#a", Settings: account.DefaultSettings()})
-	w.must(err)
+	log := slog.New(slog.DiscardHandler)
+	s := &brokenStore{Store: sqlitetest.Open(t, log)}
+	n := accounttest.New(t, s, log)
+	w := &world{T: t, store: s, hub: n.Hub, delivery: n.Delivery, accounts: n.Accounts, app: n.App, clock: n.Clock}
+	w.mucs = muc.New(w.accounts, w.store, w.delivery, n.Bus, w.clock, log)
+	w.messages = New(w.accounts, contact.New(w.accounts, w.store, w.delivery, n.Bus, w.clock, log), w.mucs, w.store, w.delivery, w.clock, log)
 	w.alice = w.sender("alice")
+	var err error
 	w.bob, err = w.accounts.Register(t.Context(), w.app, account.NewUser{Name: "bob"})
 	w.must(err)
 	return w
@@ -209,7 +192,7 @@ func metaTo(name string, body *msync.MessageBody) *msync.Meta {
 	if err != nil {
 		panic(err)
 	}
-	return &msync.Meta{Id: 7, To: &msync.JID{AppKey: "o#a", Name: name, Domain: msync.UserDomain}, Ns: msync.Meta_CHAT, Payload: payload}
+	return &msync.Meta{Id: 7, To: &msync.JID{AppKey: "acme#demo", Name: name, Domain: msync.UserDomain}, Ns: msync.Meta_CHAT, Payload: payload}
 }
 
 // change returns the meta after a change.

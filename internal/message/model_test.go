@@ -257,6 +257,7 @@ func (m *model) draw(r *rapid.T) (*screen, string) {
 	}
 	if len(online) == 0 { // a run of actions that all need somebody would end the test
 		m.screens[0].connect()
+		m.settle()
 		online = m.screens[:1]
 	}
 	d := online[rapid.IntRange(0, len(online)-1).Draw(r, "device")]

@@ -9,12 +9,11 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/stoa-chat/stoa/errcode"
 	"github.com/stoa-chat/stoa/internal/account"
-	"github.com/stoa-chat/stoa/internal/bus"
+	"github.com/stoa-chat/stoa/internal/account/accounttest"
 	"github.com/stoa-chat/stoa/internal/clock"
 	"github.com/stoa-chat/stoa/internal/delivery"
 	"github.com/stoa-chat/stoa/internal/msync"
@@ -35,27 +34,11 @@ type world struct {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{TB: t, clock: clock.New()}
 	log := slog.New(slog.DiscardHandler)
-	var err error
-	w.store = sqlitetest.Open(t, log)
-	w.hub = delivery.NewHub(w.store, w.clock, log)
-	b := bus.NewLocal(w.hub.Handle)
-	d := delivery.New(w.hub, w.store, b, delivery.NewIDs(0, 0), w.clock, delivery.NewMetrics(prometheus.NewRegistry()), log)
-	accounts, err := account.New(t.Context(), w.store, d, b, w.clock, 0, log)
-	w.must(err)
-	w.Service = New(accounts, w.store, d, b, w.clock, log)
-	accounts.BeforeDelete(w.Forget)
-	t.Cleanup(func() {
-		d.Close()
-		for _, err := range []error{w.hub.Close(), b.Close(), w.store.Close()} {
-			if err != nil {
-				t.Error(err)
-			}
-		}
-	})
-	w.app, err = accounts.CreateApp(t.Context(), account.NewApp{Key: "acme#demo", Settings: account.DefaultSettings()})
-	w.must(err)
+	s := sqlitetest.Open(t, log)
+	n := accounttest.New(t, s, log)
+	w := &world{TB: t, Service: New(n.Accounts, s, n.Delivery, n.Bus, n.Clock, log), store: s, hub: n.Hub, app: n.App, clock: n.Clock}
+	n.Accounts.BeforeDelete(w.Forget)
 	return w
 }
 

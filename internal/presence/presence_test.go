@@ -12,13 +12,12 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/stoa-chat/stoa/errcode"
 	"github.com/stoa-chat/stoa/internal/account"
-	"github.com/stoa-chat/stoa/internal/bus"
+	"github.com/stoa-chat/stoa/internal/account/accounttest"
 	"github.com/stoa-chat/stoa/internal/clock"
 	"github.com/stoa-chat/stoa/internal/delivery"
 	"github.com/stoa-chat/stoa/internal/msync"
@@ -46,27 +45,12 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	t.Parallel()
-	w := &world{T: t, clock: clock.New()}
 	log := slog.New(slog.DiscardHandler)
-	var err error
-	w.store = sqlitetest.Open(t, log)
-	w.hub = delivery.NewHub(w.store, w.clock, log)
-	b := bus.NewLocal(w.hub.Handle)
-	w.delivery = delivery.New(w.hub, w.store, b, delivery.NewIDs(0, 0), w.clock, delivery.NewMetrics(prometheus.NewRegistry()), log)
-	w.accounts, err = account.New(t.Context(), w.store, w.delivery, b, w.clock, 0, log)
-	w.must(err)
+	s := sqlitetest.Open(t, log)
+	n := accounttest.New(t, s, log)
+	w := &world{T: t, store: s, accounts: n.Accounts, hub: n.Hub, delivery: n.Delivery, clock: n.Clock, app: n.App}
 	w.start()
-	t.Cleanup(func() {
-		w.must(w.Close(context.Background()))
-		w.delivery.Close()
-		for _, err := range []error{w.hub.Close(), b.Close(), w.store.Close()} {
-			if err != nil {
-				t.Error(err)
-			}
-		}
-	})
-	w.app, err = w.accounts.CreateApp(t.Context(), account.NewApp{Key: "acme#demo", Settings: account.DefaultSettings()})
-	w.must(err)
+	t.Cleanup(func() { w.must(w.Close(context.Background())) })
 	return w
 }
 

@@ -30,7 +30,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/stoa-chat/stoa/internal/account"
-	"github.com/stoa-chat/stoa/internal/bus"
+	"github.com/stoa-chat/stoa/internal/account/accounttest"
 	"github.com/stoa-chat/stoa/internal/clock"
 	"github.com/stoa-chat/stoa/internal/delivery"
 	"github.com/stoa-chat/stoa/internal/msync"
@@ -269,29 +269,15 @@ func (w *world) Committed(message store.Found) { w.observer.Load().Committed(mes
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	t.Parallel()
-	w := &world{T: t, clock: clock.New(), provider: newStandIn(t), log: &logBook{}, stop: func() {}}
-	log := slog.New(slog.NewTextHandler(w.log, nil))
-	var err error
-	w.store = &noticing{sqlitetest.Open(t, log), make(chan outcome, 1000)}
-	w.hub = delivery.NewHub(w.store, w.clock, log)
-	b := bus.NewLocal(w.hub.Handle)
-	w.delivery = delivery.New(w.hub, w.store, b, delivery.NewIDs(0, 0), w.clock, delivery.NewMetrics(prometheus.NewRegistry()), log)
-	accounts, err := account.New(t.Context(), w.store, w.delivery, b, w.clock, 0, log)
-	w.must(err)
-	w.Service = New(accounts, w.store, w.delivery, w.clock, 0, NewMetrics(prometheus.NewRegistry()), log)
+	book := &logBook{}
+	log := slog.New(slog.NewTextHandler(book, nil))
+	s := &noticing{sqlitetest.Open(t, log), make(chan outcome, 1000)}
+	n := accounttest.New(t, s, log)
+	w := &world{T: t, store: s, hub: n.Hub, delivery: n.Delivery, clock: n.Clock, provider: newStandIn(t), app: n.App, log: book, stop: func() {}}
+	w.Service = New(n.Accounts, w.store, w.delivery, w.clock, 0, NewMetrics(prometheus.NewRegistry()), log)
 	w.fresh()
 	w.delivery.Observe(w)
-	t.Cleanup(func() {
-		w.stop()
-		w.delivery.Close()
-		for _, err := range []error{w.hub.Close(), b.Close(), w.store.Close()} {
-			if err != nil {
-				t.Error(err)
-			}
-		}
-	})
-	w.app, err = accounts.CreateApp(t.Context(), account.NewApp{Key: "acme#demo", Settings: account.DefaultSettings()})
-	w.must(err)
+	t.Cleanup(func() { w.stop() })
 	google := must(json.Marshal(map[string]string{"project_id": "proj", "client_email": "stoa@proj", "private_key_id": "k1",
 		"private_key": pemOf(rsaKey()), "token_uri": w.provider.server.URL + "/token"}))
 	w.set(map[string]any{"push_providers": []account.PushProvider{
