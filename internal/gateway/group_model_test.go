@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"encoding/json"
-	"flag"
 	"fmt"
 	"maps"
 	"slices"
@@ -111,10 +110,7 @@ func groupMeta(group string, id uint64, body *msync.MessageBody) *msync.Meta {
 // some, edit, recall, be slow and miss what the bus loses, while members join and leave. In the end every device must
 // show just the messages that were sent to its user as a member, as they are by then.
 func TestEveryMemberSeesTheSameGroupWhateverHappens(t *testing.T) {
-	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
-		checks.Value.Set("12")
-		defer checks.Value.Set(checks.DefValue)
-	}
+	defer fewRuns()()
 	w := newWorld(t)
 	w.set(`{"max_devices_per_platform":100}`)
 	run := 0
@@ -139,18 +135,9 @@ func TestEveryMemberSeesTheSameGroupWhateverHappens(t *testing.T) {
 		w.must(err)
 		var devices []*device
 		for i, user := range users {
-			for _, resource := range []string{"webim_web_1", "android_1"}[:1+i%2] {
-				d := newDevice(w, user, resource)
-				d.connect()
-				d.barrier()
-				devices = append(devices, d)
-				defer func() {
-					if d.client != nil {
-						d.disconnect()
-					}
-				}()
-			}
+			devices = append(devices, w.devices(user, []string{"webim_web_1", "android_1"}[:1+i%2]...)...)
 		}
+		defer offline(devices)
 		var all []*said
 		nextID := uint64(1)
 		ask := func(d *device, body *msync.MessageBody, change func(*msync.Meta), cut bool) *msync.CommSyncDL {
@@ -201,10 +188,7 @@ func TestEveryMemberSeesTheSameGroupWhateverHappens(t *testing.T) {
 			case action == "lazy":
 				d.setLazy(!d.lazy)
 			case action == "bus":
-				plan := rapid.SliceOfN(rapid.IntRange(0, 3), 0, 4).Draw(t, "fates")
-				wild.mu.Lock()
-				wild.plan = plan
-				wild.mu.Unlock()
+				wild.draw(t)
 			case action == "unread":
 				d.client.send(msync.MSync_UNREAD, nil)
 			case !members[d.user]:
@@ -240,16 +224,7 @@ func TestEveryMemberSeesTheSameGroupWhateverHappens(t *testing.T) {
 				d.did(recall)
 			}
 		}
-		// Calm: everybody is there, acknowledges, and looks once.
-		wild.release()
-		for _, d := range devices {
-			d.setLazy(false)
-			if d.client == nil {
-				d.connect()
-			} else {
-				d.client.send(msync.MSync_UNREAD, nil)
-			}
-		}
+		wild.calm(devices)
 		for _, d := range devices {
 			member, wrong := members[d.user], ""
 			w.until("the right view at "+d.user+"/"+d.resource, func() bool { wrong = d.shows(all, member); return wrong == "" })
@@ -264,16 +239,6 @@ func TestEveryMemberSeesTheSameGroupWhateverHappens(t *testing.T) {
 			}
 			d.mu.Unlock()
 		}
-		w.settle()
-		for _, d := range devices {
-			d.barrier()
-			d.disconnect()
-			c := w.login(d.user, d.resource)
-			c.failer = t
-			if queues := c.unread(); len(queues) != 0 {
-				t.Errorf("%s/%s still has the queues %v", d.user, d.resource, queues)
-			}
-			c.conn.Close()
-		}
+		w.nothingLeft(t, devices)
 	})
 }

@@ -205,7 +205,16 @@ func (b *wildness) rule(_ bus.Subject, _ []byte, publish func()) {
 	}
 }
 
-func (b *wildness) release() {
+// draw makes another plan.
+func (b *wildness) draw(t *rapid.T) {
+	plan := rapid.SliceOfN(rapid.IntRange(0, 3), 0, 4).Draw(t, "fates")
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.plan = plan
+}
+
+// calm ends it: all is published, and every device is there, acknowledges, and looks once.
+func (b *wildness) calm(devices []*device) {
 	b.mu.Lock()
 	held := b.held
 	b.held, b.plan = nil, nil
@@ -214,17 +223,67 @@ func (b *wildness) release() {
 		late()
 	}
 	b.flush()
+	for _, d := range devices {
+		d.setLazy(false)
+		if d.client == nil {
+			d.connect()
+		} else {
+			d.client.send(msync.MSync_UNREAD, nil)
+		}
+	}
+}
+
+// fewRuns has a model run a dozen times: a hundred would take half a minute. -rapid.checks asks for as many as one likes.
+// It returns what undoes that.
+func fewRuns() (undo func()) {
+	checks := flag.Lookup("rapid.checks")
+	if checks.Value.String() != checks.DefValue {
+		return func() {}
+	}
+	checks.Value.Set("12")
+	return func() { checks.Value.Set(checks.DefValue) }
+}
+
+// devices puts a user online on some devices.
+func (w *world) devices(user string, resources ...string) (all []*device) {
+	for _, resource := range resources {
+		d := newDevice(w, user, resource)
+		d.connect()
+		d.barrier()
+		all = append(all, d)
+	}
+	return all
+}
+
+// offline disconnects devices that are online.
+func offline(devices []*device) {
+	for _, d := range devices {
+		if d.client != nil {
+			d.disconnect()
+		}
+	}
+}
+
+// nothingLeft disconnects devices and fails the test if there is still something to pull for one.
+func (w *world) nothingLeft(t *rapid.T, devices []*device) {
+	w.settle()
+	for _, d := range devices {
+		d.barrier()
+		d.disconnect()
+		c := w.login(d.user, d.resource)
+		c.failer = t
+		if queues := c.unread(); len(queues) != 0 {
+			t.Errorf("%s/%s still has the queues %v", d.user, d.resource, queues)
+		}
+		c.conn.Close()
+	}
 }
 
 // TestEveryDeviceSeesEverythingOnceWhateverHappens lets the devices of two users come, go, send, be slow to acknowledge
 // and lose events. In the end every device must have shown every message that it must see, once, in order, and nothing
 // may be left to pull.
 func TestEveryDeviceSeesEverythingOnceWhateverHappens(t *testing.T) {
-	// A hundred runs would take half a minute; -rapid.checks asks for as many as one likes.
-	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
-		checks.Value.Set("12")
-		defer checks.Value.Set(checks.DefValue)
-	}
+	defer fewRuns()()
 	w := newWorld(t)
 	w.set(`{"max_devices_per_platform":100}`)
 	run := 0
@@ -236,18 +295,9 @@ func TestEveryDeviceSeesEverythingOnceWhateverHappens(t *testing.T) {
 		users := []string{fmt.Sprintf("anna%d", run), fmt.Sprintf("Ben%d", run)}
 		var devices []*device
 		for _, user := range users {
-			for _, resource := range []string{"webim_web_1", "android_1"} {
-				d := newDevice(w, user, resource)
-				d.connect()
-				d.barrier()
-				devices = append(devices, d)
-				defer func() {
-					if d.client != nil {
-						d.disconnect()
-					}
-				}()
-			}
+			devices = append(devices, w.devices(user, "webim_web_1", "android_1")...)
 		}
+		defer offline(devices)
 		var all []*sent
 		nextID := uint64(1)
 		send := func(m *sent) {
@@ -294,24 +344,12 @@ func TestEveryDeviceSeesEverythingOnceWhateverHappens(t *testing.T) {
 			case action == "lazy":
 				d.setLazy(!d.lazy)
 			case action == "bus":
-				plan := rapid.SliceOfN(rapid.IntRange(0, 3), 0, 4).Draw(t, "fates")
-				wild.mu.Lock()
-				wild.plan = plan
-				wild.mu.Unlock()
+				wild.draw(t)
 			case action == "unread":
 				d.client.send(msync.MSync_UNREAD, nil)
 			}
 		}
-		// Calm: everybody is there, acknowledges, and looks once.
-		wild.release()
-		for _, d := range devices {
-			d.setLazy(false)
-			if d.client == nil {
-				d.connect()
-			} else {
-				d.client.send(msync.MSync_UNREAD, nil)
-			}
-		}
+		wild.calm(devices)
 		slices.SortFunc(all, func(a, b *sent) int { return int(a.id) - int(b.id) })
 		for _, d := range devices {
 			var want []uint64
@@ -349,16 +387,6 @@ func TestEveryDeviceSeesEverythingOnceWhateverHappens(t *testing.T) {
 			}
 			d.mu.Unlock()
 		}
-		w.settle()
-		for _, d := range devices {
-			d.barrier()
-			d.disconnect()
-			c := w.login(d.user, d.resource)
-			c.failer = t
-			if queues := c.unread(); len(queues) != 0 {
-				t.Errorf("%s/%s still has the queues %v", d.user, d.resource, queues)
-			}
-			c.conn.Close()
-		}
+		w.nothingLeft(t, devices)
 	})
 }

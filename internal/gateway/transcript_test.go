@@ -1,33 +1,23 @@
 package gateway
 
 import (
-	"bytes"
 	"encoding/json"
-	"flag"
-	"fmt"
-	"os"
-	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/stoa-chat/stoa/internal/msync"
+	"github.com/stoa-chat/stoa/internal/msync/transcripttest"
 	"github.com/stoa-chat/stoa/internal/muc"
 	"github.com/stoa-chat/stoa/internal/store"
 )
 
-var update = flag.Bool("update", false, "write the transcripts of testdata anew")
-
-// transcript is what goes over the sockets of a scene, as JSON with what is in the payloads. Ids are numbered in the
-// order in which they appear, times are left out.
+// transcript is what goes over the sockets of a scene, as JSON with what is in the payloads.
 type transcript struct {
 	*world
-	text strings.Builder
-	ids  map[string]string
+	transcripttest.Transcript
 }
 
 // note adds a frame: an uplink of a client, or what has come down.
@@ -40,7 +30,7 @@ func (tr *transcript) note(who, direction string, m proto.Message) {
 	tr.unpack(m, object.(map[string]any))
 	text, err := json.MarshalIndent(object, "    ", "  ")
 	tr.must(err)
-	fmt.Fprintf(&tr.text, "%s %s\n    %s\n", who, direction, tr.masked(text))
+	tr.Notef("%s %s\n    %s\n", who, direction, text)
 }
 
 // unpack replaces the payloads of metas by what they hold.
@@ -66,21 +56,6 @@ func (tr *transcript) unpack(m proto.Message, object map[string]any) {
 		}
 		objects[i].(map[string]any)["payload"] = payload
 	}
-}
-
-var (
-	idForm   = regexp.MustCompile(`\b\d{18,19}\b`)
-	timeForm = regexp.MustCompile(`\b1[6-9]\d{11}\b`)
-)
-
-func (tr *transcript) masked(text []byte) string {
-	text = idForm.ReplaceAllFunc(text, func(id []byte) []byte {
-		if tr.ids[string(id)] == "" {
-			tr.ids[string(id)] = fmt.Sprintf("<id %d>", len(tr.ids)+1)
-		}
-		return []byte(tr.ids[string(id)])
-	})
-	return string(timeForm.ReplaceAll(text, []byte("<time>")))
 }
 
 // says sends a meta and notes it with its answer.
@@ -112,7 +87,7 @@ func content(text string) []*msync.MessageBody_Content {
 	return []*msync.MessageBody_Content{{Text: text}}
 }
 
-// TestTranscripts holds the frames of some scenes to those of testdata, which -update writes.
+// TestTranscripts holds the frames of some scenes to those of testdata.
 func TestTranscripts(t *testing.T) {
 	found := func(tr *transcript, kind store.MucKind, members ...string) store.Muc {
 		tr.Helper()
@@ -186,19 +161,9 @@ func TestTranscripts(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			tr := &transcript{world: newWorld(t), ids: map[string]string{}}
+			tr := &transcript{world: newWorld(t)}
 			play(tr)
-			path := filepath.Join("testdata", "transcripts", name+".txt")
-			if *update {
-				tr.must(os.MkdirAll(filepath.Dir(path), 0o755))
-				tr.must(os.WriteFile(path, []byte(tr.text.String()), 0o644))
-				return
-			}
-			want, err := os.ReadFile(path)
-			tr.must(err)
-			if !bytes.Equal(want, []byte(tr.text.String())) {
-				t.Errorf("(-want +got):\n%s", cmp.Diff(string(want), tr.text.String()))
-			}
+			tr.Compare(t, name)
 		})
 	}
 }

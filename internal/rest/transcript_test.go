@@ -3,44 +3,21 @@ package rest
 import (
 	"encoding/base64"
 	"encoding/json"
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/stoa-chat/stoa/internal/msync"
+	"github.com/stoa-chat/stoa/internal/msync/transcripttest"
 )
 
-var update = flag.Bool("update", false, "write the transcripts of testdata anew")
-
-// transcript is requests and the data of their answers. Ids are numbered in the order in which they appear, times are
-// left out.
+// transcript is requests and the data of their answers.
 type transcript struct {
 	*world
-	text strings.Builder
-	ids  map[string]string
-}
-
-var (
-	idForm   = regexp.MustCompile(`\b\d{18,19}\b`)
-	timeForm = regexp.MustCompile(`\b1[6-9]\d{11}\b`)
-)
-
-func (tr *transcript) masked(text []byte) string {
-	text = idForm.ReplaceAllFunc(text, func(id []byte) []byte {
-		if tr.ids[string(id)] == "" {
-			tr.ids[string(id)] = fmt.Sprintf("<id %d>", len(tr.ids)+1)
-		}
-		return []byte(tr.ids[string(id)])
-	})
-	return string(timeForm.ReplaceAll(text, []byte("<time>")))
+	transcripttest.Transcript
 }
 
 // asks sends a request of alice and notes it with the answer.
@@ -55,7 +32,7 @@ func (tr *transcript) asks(method, path, body string) {
 	}
 	text, err := json.MarshalIndent(got.object["data"], "    ", "  ")
 	tr.must(err)
-	fmt.Fprintf(&tr.text, "%s\n    %d %s\n", tr.masked([]byte(strings.TrimSpace(method+" "+path+" "+body))), got.status, tr.masked(text))
+	tr.Notef("%s\n    %d %s\n", strings.TrimSpace(method+" "+path+" "+body), got.status, text)
 }
 
 // unpack replaces a packed message by what it holds.
@@ -78,11 +55,11 @@ func (tr *transcript) unpack(row map[string]any) {
 	row["msg"] = unpacked
 }
 
-// TestTranscripts holds the bodies of conversations and history to those of testdata, which -update writes.
+// TestTranscripts holds the bodies of conversations and history to those of testdata.
 func TestTranscripts(t *testing.T) {
 	w := newWorld(t)
 	w.createUser(w.app, "carol")
-	tr := &transcript{world: w, ids: map[string]string{}}
+	tr := &transcript{world: w}
 	first := w.text("bob", "alice", "hi <alice>")
 	w.text("alice", "bob", "ho ☃")
 	w.text("carol", "alice", "hey")
@@ -101,15 +78,5 @@ func TestTranscripts(t *testing.T) {
 	tr.asks("GET", "/sdk/user/alice/user_channels/list?&limit=20&cursor=&need_mark=true", "")
 	tr.asks("POST", "/sdk/message/roaming/user/alice/delete/all?resource=webim_web_1", "")
 	tr.asks("GET", "/users/alice/user_channels/page?pageNum=1&pageSize=20", "")
-
-	file := filepath.Join("testdata", "transcripts", "history.txt")
-	if *update {
-		w.must(os.MkdirAll(filepath.Dir(file), 0o755))
-		w.must(os.WriteFile(file, []byte(tr.text.String()), 0o644))
-	}
-	want, err := os.ReadFile(file)
-	w.must(err)
-	if diff := cmp.Diff(string(want), tr.text.String()); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
+	tr.Compare(t, "history")
 }
