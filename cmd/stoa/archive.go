@@ -55,6 +55,7 @@ func (c *exportCommand) Run(ctx context.Context) (err error) {
 
 type importCommand struct {
 	Archive importArchiveCommand `cmd:"" default:"withargs" help:"Take in an app that stoa export has written; the server is stopped."`
+	Agora   importAgoraCommand   `cmd:"" help:"Take in what a customer can get out of Agora Chat, into a running server."`
 }
 
 type importArchiveCommand struct {

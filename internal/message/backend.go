@@ -1,6 +1,7 @@
 package message
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -393,7 +394,8 @@ type Import struct {
 
 // Import stores a message of the past in the history of its conversation and returns its new id. No device is given it.
 // A conversation is in order of time: a message that is older than the last one there is given that one's time, so
-// messages are to be imported oldest first. The errors are those of SendFor, and code 204 (no such receiver).
+// messages are to be imported oldest first. A message that is there already, from the same sender at the same time, is not
+// stored again: its id is returned. The errors are those of SendFor, and code 204 (no such receiver).
 func (s *Service) Import(ctx context.Context, app *account.App, m Import) (int64, error) {
 	from, err := s.inNameOf(ctx, app, m.From)
 	if err != nil {
@@ -424,6 +426,9 @@ func (s *Service) Import(ctx context.Context, app *account.App, m Import) (int64
 	if at <= 0 {
 		at = s.clock.Now().UnixMilli()
 	}
+	if id, err := s.imported(ctx, c.key, from.User.ID, at, stored); err != nil || id != 0 {
+		return id, err
+	}
 	last, err := s.lastTime(ctx, c.key)
 	if err != nil {
 		return 0, err
@@ -438,17 +443,50 @@ func (s *Service) Import(ctx context.Context, app *account.App, m Import) (int64
 	return r.ID, err
 }
 
-// lastTime returns when the last entry of a timeline was sent; 0: there is none.
-func (s *Service) lastTime(ctx context.Context, key store.Key) (int64, error) {
+// imported returns the id of an imported message that is there already; 0: it is not.
+func (s *Service) imported(ctx context.Context, key store.Key, sender, at int64, stored []byte) (int64, error) {
 	timeline, err := s.store.FindTimeline(ctx, key)
-	if errors.Is(err, store.ErrNotFound) || err == nil && timeline.Head == 0 {
+	if errors.Is(err, store.ErrNotFound) {
 		return 0, nil
 	} else if err != nil {
 		return 0, err
 	}
-	entries, err := s.store.ReadTimeline(ctx, timeline.ID, timeline.Head-1, 1, 1)
-	if err != nil || len(entries) == 0 {
+	after, err := store.SeqBefore(ctx, s.store, timeline, at)
+	if err != nil {
 		return 0, err
 	}
-	return entries[0].Time, nil
+	for {
+		const some = 20
+		messages, err := s.store.ListEntries(ctx, timeline.ID, store.EntryQuery{After: after, Limit: some})
+		if err != nil {
+			return 0, err
+		}
+		for _, m := range messages {
+			switch {
+			case m.Time != at:
+				return 0, nil
+			case m.Sender == sender && m.Device == store.NotDelivered && bytes.Equal(m.Meta, stored):
+				return m.ID, nil
+			}
+			after = m.Seq
+		}
+		if len(messages) < some {
+			return 0, nil
+		}
+	}
+}
+
+// lastTime returns when the last message of a timeline was sent; 0: there is none.
+func (s *Service) lastTime(ctx context.Context, key store.Key) (int64, error) {
+	timeline, err := s.store.FindTimeline(ctx, key)
+	if errors.Is(err, store.ErrNotFound) {
+		return 0, nil
+	} else if err != nil {
+		return 0, err
+	}
+	messages, err := s.store.ListEntries(ctx, timeline.ID, store.EntryQuery{Descending: true, Limit: 1})
+	if err != nil || len(messages) == 0 {
+		return 0, err
+	}
+	return messages[0].Time, nil
 }

@@ -245,6 +245,38 @@ func TestImportedMessagesAreInOrderOfTheirTimes(t *testing.T) {
 	}
 }
 
+func TestAMessageIsImportedOnce(t *testing.T) {
+	w := newWorld(t)
+	for _, path := range []string{"users/import", "chatgroups/import"} {
+		target := "bob"
+		if path == "chatgroups/import" { // what happened to the group is younger than the messages
+			target = w.send("POST", "/acme/demo/chatgroups", w.bearer("app"), `{"owner":"alice","members":["bob"]}`).object["data"].(map[string]any)["groupid"].(string)
+		}
+		send := func(text string, at int64) string {
+			got := w.send("POST", "/acme/demo/messages/"+path, w.bearer("app"),
+				fmt.Sprintf(`{"from":"alice","target":%q,"type":"txt","body":{"msg":%q},"msg_timestamp":%d}`, target, text, at))
+			return got.object["data"].(map[string]any)["msg_id"].(string)
+		}
+		first := map[string]string{}
+		for _, m := range []string{"a", "b", "c"} {
+			first[m] = send(m, 1600000000000)
+		}
+		first["later"] = send("later", 1600000001000)
+		for m, id := range first {
+			at := int64(1600000000000)
+			if m == "later" {
+				at += 1000
+			}
+			if again := send(m, at); again != id {
+				t.Errorf("%s: %s was imported as %s and again as %s", path, m, id, again)
+			}
+		}
+		if other := send("a", 1600000001000); other == first["a"] {
+			t.Errorf("%s: the same text at another time is another message", path)
+		}
+	}
+}
+
 func TestAnHourIsExportedOnceItIsOver(t *testing.T) {
 	w := newWorld(t)
 	w.backendSends("users", "bob", `{"from":"alice","to":["bob"],`+txtHi+`,"ext":{"a":1}}`)

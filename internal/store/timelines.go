@@ -207,31 +207,29 @@ type Timelines interface {
 	SaveCursors(ctx context.Context, cursors []Cursor) error
 }
 
-// SeqBefore returns the sequence number of the last entry of a timeline that is older than a time, in milliseconds since
-// 1970, or that of an entry between it and the next; 0 if there is none. Entries are in order of their times.
+// SeqBefore returns a sequence number of a timeline up to which all messages are older than a time, in milliseconds since
+// 1970, and after which none is; 0 if there is no older one. Messages, as far as they are History, are in order of their
+// times. Events are not: a group was made before messages of the past were imported into it.
 func SeqBefore(ctx context.Context, s Timelines, t Timeline, time int64) (int64, error) {
 	// Most who ask mean a time after all of them.
-	newest, err := s.ReadTimeline(ctx, t.ID, t.Head-1, 1, 1)
+	newest, err := s.ListEntries(ctx, t.ID, EntryQuery{Descending: true, Limit: 1})
 	if err != nil {
 		return 0, err
 	}
 	if len(newest) > 0 && newest[0].Time < time {
 		return t.Head, nil
 	}
-	// Every entry up to low is older, none after high is.
+	// Every message up to low is older, none after high is.
 	low, high := int64(0), t.Head
 	for low < high {
 		middle := low + (high-low)/2
-		entries, err := s.ReadTimeline(ctx, t.ID, middle, 1, 1)
+		messages, err := s.ListEntries(ctx, t.ID, EntryQuery{After: middle, Before: high + 1, Limit: 1})
 		if err != nil {
 			return 0, err
 		}
-		switch {
-		case len(entries) == 0 || entries[0].Seq > high:
-			high = middle
-		case entries[0].Time < time:
-			low = entries[0].Seq
-		default:
+		if len(messages) > 0 && messages[0].Time < time {
+			low = messages[0].Seq
+		} else {
 			high = middle
 		}
 	}

@@ -210,11 +210,12 @@ var contentTests = []test{
 	{"times lead to sequence numbers", func(t *testing.T, e *env) {
 		key := e.group(e.app())
 		for i := range int64(20) {
-			e.append(store.Draft{Key: key, Time: start + i/2*10}) // two at each time
+			e.append(store.Draft{Key: key, Time: start + i/2*10, Content: store.ContentText}) // two at each time
 		}
+		e.append(store.Draft{Key: key, Time: start + 5}) // events may have any time
 		timeline, err := e.FindTimeline(e.ctx, key)
 		e.check("find timeline", err)
-		for _, c := range []struct{ time, want int64 }{{start, 0}, {start + 1, 2}, {start + 10, 2}, {start + 85, 18}, {start + 90, 18}, {start + 91, 20}, {0, 0}} {
+		for _, c := range []struct{ time, want int64 }{{start, 0}, {start + 1, 2}, {start + 10, 2}, {start + 85, 18}, {start + 90, 18}, {start + 91, 21}, {0, 0}} {
 			seq, err := store.SeqBefore(e.ctx, e, timeline, c.time)
 			e.check("look for time", err)
 			same(t, fmt.Sprintf("before start%+d", c.time-start), seq, c.want)
