@@ -58,21 +58,30 @@ type Store interface {
 // Observer is told of the sessions of this node as they come and go. Its methods must not block.
 type Observer interface {
 	SessionOpened(store.Session)
-	SessionClosed(store.Session)
+	SessionClosed(store.Session, Closing)
 }
+
+// Closing is why a session has ended.
+type Closing uint8
+
+const (
+	ClosedItself Closing = iota // its client has left, or its connection broke
+	ClosedKicked                // another device or a backend has ended it, or its user may not be online any more
+	ClosedShadow                // its device has another session by now
+)
 
 // Service is the account service of one node.
 type Service struct {
 	// Rehearsals narrow the settings of single users; nil: none. It is not to be changed once the service is used.
 	Rehearsals *rehearse.Service
 
-	store    Store
-	delivery *delivery.Service
-	bus      bus.Bus
-	clock    *clock.Clock
-	log      *slog.Logger
-	node     int
-	observer Observer // may be nil
+	store     Store
+	delivery  *delivery.Service
+	bus       bus.Bus
+	clock     *clock.Clock
+	log       *slog.Logger
+	node      int
+	observers []Observer
 
 	apps     appTable
 	loading  sync.Mutex // applications are read and put in place by one at a time, so that the younger reading stays
@@ -88,8 +97,8 @@ func New(ctx context.Context, s Store, d *delivery.Service, b bus.Bus, c *clock.
 	return a, a.loadApps(ctx)
 }
 
-// Observe names who is told of sessions. It is to be called before there are any.
-func (a *Service) Observe(o Observer) { a.observer = o }
+// Observe names somebody who is told of sessions. It is to be called before there are any.
+func (a *Service) Observe(o Observer) { a.observers = append(a.observers, o) }
 
 // What travels on bus.All.
 const (

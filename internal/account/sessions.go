@@ -98,8 +98,8 @@ func (a *Service) OpenSession(ctx context.Context, login Login, info DeviceInfo)
 			return session, errors.Join(err, a.store.DropSession(ctx, session.User, session.ID))
 		}
 	}
-	if a.observer != nil {
-		a.observer.SessionOpened(session)
+	for _, o := range a.observers {
+		o.SessionOpened(session)
 	}
 	return session, nil
 }
@@ -120,11 +120,24 @@ func displaced(rules Settings, session store.Session, others []store.Session) []
 
 // CloseSession notes that a session has ended.
 func (a *Service) CloseSession(ctx context.Context, session store.Session) error {
-	err := errors.Join(a.store.SeeDevice(ctx, session.User, session.Device, a.now()), a.store.DropSession(ctx, session.User, session.ID))
-	if a.observer != nil {
-		a.observer.SessionClosed(session)
+	how, err := a.closing(ctx, session)
+	err = errors.Join(err, a.store.SeeDevice(ctx, session.User, session.Device, a.now()), a.store.DropSession(ctx, session.User, session.ID))
+	for _, o := range a.observers {
+		o.SessionClosed(session, how)
 	}
 	return err
+}
+
+// closing finds out why a session ends: who has ended it has removed it from the store.
+func (a *Service) closing(ctx context.Context, session store.Session) (Closing, error) {
+	sessions, err := a.store.ListSessions(ctx, session.User, a.now())
+	if err != nil || slices.ContainsFunc(sessions, func(s store.Session) bool { return s.ID == session.ID }) {
+		return ClosedItself, err
+	}
+	if slices.ContainsFunc(sessions, func(s store.Session) bool { return s.Device == session.Device }) {
+		return ClosedShadow, nil
+	}
+	return ClosedKicked, nil
 }
 
 // Sessions returns where a user is online, oldest first.

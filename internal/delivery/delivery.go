@@ -58,16 +58,17 @@ type Result struct {
 	Err      error // store.ErrConflict and store.ErrNotFound are about what the post should amend
 }
 
-// Observer is told of the messages that this node has made durable, in the order of their ids. It must not block.
+// Observer is told of the entries that this node has made durable, in the order of their ids. Live is that of the Post. It
+// must not block.
 type Observer interface {
-	Committed(message store.Found)
+	Committed(entry store.Found, live bool)
 }
 
 // Service is the delivery of one node.
 type Service struct {
 	Hub *Hub
 
-	observer Observer // may be nil
+	observers []Observer
 
 	store store.Timelines
 	bus   bus.Bus
@@ -105,8 +106,8 @@ func New(hub *Hub, timelines store.Timelines, b bus.Bus, ids *IDs, c *clock.Cloc
 	return s
 }
 
-// Observe names who is told of messages. It is to be called before there are any.
-func (s *Service) Observe(o Observer) { s.observer = o }
+// Observe names somebody who is told of entries. It is to be called before there are any.
+func (s *Service) Observe(o Observer) { s.observers = append(s.observers, o) }
 
 // NewID returns an id of the kind that messages have, for what is sent without an entry.
 func (s *Service) NewID() int64 { return s.ids.Next() }
@@ -217,9 +218,9 @@ func (s *Service) dispatch(post *Post, c commit, i int) {
 		return
 	}
 	r := c.result[i]
-	if s.observer != nil && store.History.Has(post.Content) && !post.Live {
-		s.observer.Committed(store.Found{Timeline: r.Timeline, Key: post.Key, Entry: store.Entry{Seq: r.Seq, ID: r.ID, Time: r.Time,
-			Sender: post.Sender, Device: post.Device, Content: post.Content, Audience: post.Audience, Meta: post.Meta}})
+	for _, o := range s.observers {
+		o.Committed(store.Found{Timeline: r.Timeline, Key: post.Key, Entry: store.Entry{Seq: r.Seq, ID: r.ID, Time: r.Time,
+			Sender: post.Sender, Device: post.Device, Content: post.Content, Ref: post.Ref, Audience: post.Audience, Meta: post.Meta}}, post.Live)
 	}
 	meta := msync.AppendMeta(make([]byte, 0, len(post.Meta)+32), r.ID, r.Time, post.Meta)
 	if post.Live {

@@ -220,7 +220,7 @@ func TestAClosedBusLosesNothing(t *testing.T) {
 // observer notes of which messages it is told.
 type observer chan store.Found
 
-func (o observer) Committed(message store.Found) { o <- message }
+func (o observer) Committed(entry store.Found, _ bool) { o <- entry }
 
 func TestTheObserverIsToldOfNewMessagesInOrder(t *testing.T) {
 	w := newWorld(t)

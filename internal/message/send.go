@@ -66,7 +66,7 @@ func stored(from Sender, to *conversation, meta *msync.Meta, body *msync.Message
 // deliver sends a message that may be sent. What it is stored as was made of its meta.
 func (s *Service) deliver(from Sender, to *conversation, meta *msync.Meta, stored []byte, content store.Content, audience store.Audience, done Done) {
 	if meta.Routetype == msync.Meta_ROUTE_ONLINE || to.isRoom() && !s.settings(from).RoomHistory {
-		done(s.push(from, to, stored, audience))
+		done(s.push(from, to, content, stored, audience))
 		return
 	}
 	s.delivery.Append(delivery.Post{Key: to.key, Sender: from.User.ID, Device: from.Device, ClientID: meta.Id, Content: content,
@@ -115,14 +115,18 @@ func (s *Service) audience(ctx context.Context, from Sender, to *conversation, m
 }
 
 // push delivers to who is online, and keeps nothing.
-func (s *Service) push(from Sender, to *conversation, stored []byte, audience store.Audience) Result {
+func (s *Service) push(from Sender, to *conversation, content store.Content, stored []byte, audience store.Audience) (r Result) {
 	if to.isPlace() {
-		id, time := s.delivery.PushMuc(to.place.ID, stored, from.Device, audience)
-		return Result{ID: id, Time: time}
+		r.ID, r.Time = s.delivery.PushMuc(to.place.ID, stored, from.Device, audience)
+	} else {
+		r.ID, r.Time = s.delivery.Push(to.peer.ID, stored, from.Device)
+		if to.peer.ID != from.User.ID && audience.Has(from.User.ID) {
+			s.delivery.Push(from.User.ID, stored, from.Device)
+		}
 	}
-	id, time := s.delivery.Push(to.peer.ID, stored, from.Device)
-	if to.peer.ID != from.User.ID && audience.Has(from.User.ID) {
-		s.delivery.Push(from.User.ID, stored, from.Device)
+	if s.Webhooks != nil {
+		s.Webhooks.Happened(store.Found{Key: to.key, Entry: store.Entry{ID: r.ID, Time: r.Time, Sender: from.User.ID, Device: from.Device,
+			Content: content, Audience: audience, Meta: stored}})
 	}
-	return Result{ID: id, Time: time}
+	return r
 }

@@ -63,14 +63,21 @@ func MessageJSON(id, time int64, stored []byte) (MessageObject, error) {
 	if !ok || len(body.Contents) == 0 {
 		return MessageObject{}, fmt.Errorf("%w: it is no message", ErrMalformed)
 	}
-	p := MessagePayload{From: body.From.GetName(), To: body.To.GetName(), Type: kind, Ext: valuesOf(body.Ext), Meta: objectOf(body.Meta)}
+	p := PayloadJSON(&body)
+	p.Type = kind
+	return MessageObject{ID: strconv.FormatInt(id, 10), From: p.From, To: p.To, Timestamp: time, Payload: p}, nil
+}
+
+// PayloadJSON turns a body of any kind into the JSON form of messages, without its type.
+func PayloadJSON(body *MessageBody) MessagePayload {
+	p := MessagePayload{From: body.From.GetName(), To: body.To.GetName(), Ext: valuesOf(body.Ext), Meta: objectOf(body.Meta)}
 	for _, content := range body.Contents {
 		p.Bodies = append(p.Bodies, contentJSON(content))
 	}
 	if config := body.MsgConfig; config != nil {
 		p.MsgConfig = map[string]any{"allowGroupAck": config.AllowGroupAck}
 	}
-	return MessageObject{ID: strconv.FormatInt(id, 10), From: p.From, To: p.To, Timestamp: time, Payload: p}, nil
+	return p
 }
 
 var chatTypes = map[MessageBody_Type]string{MessageBody_CHAT: "chat", MessageBody_GROUPCHAT: "groupchat", MessageBody_CHATROOM: "chatroom"}

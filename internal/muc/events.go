@@ -86,8 +86,25 @@ func (s *Service) push(actor Actor, m store.Muc, e event, audience store.Audienc
 	if err != nil {
 		return err
 	}
-	s.delivery.PushMuc(m.ID, meta, actor.Device, audience)
+	id, time := s.delivery.PushMuc(m.ID, meta, actor.Device, audience)
+	s.happened(actor, m, store.Entry{ID: id, Time: time, Meta: meta})
 	return nil
+}
+
+func (s *Service) happened(actor Actor, m store.Muc, e store.Entry) {
+	if s.observer != nil {
+		e.Sender, e.Device = actor.User.ID, actor.Device
+		s.observer.Happened(store.Found{Key: store.MucKey(m.App, m.ID), Entry: e})
+	}
+}
+
+// unheard tells the observer of an event that clients have none for.
+func (s *Service) unheard(actor Actor, m store.Muc, e event) error {
+	meta, err := e.pack(actor, m, mucJID(actor.App, m))
+	if err == nil {
+		s.happened(actor, m, store.Entry{ID: s.delivery.NewID(), Time: s.now(), Meta: meta})
+	}
+	return err
 }
 
 // toMembers is toAll for some of a group's members. Of a room they are told on their own timelines.

@@ -145,6 +145,8 @@ func (s *Service) Create(ctx context.Context, actor Actor, kind store.MucKind, o
 		if err := s.toUsers(ctx, actor, m, event{operation: msync.MUCBody_CREATE, from: owner.Name}, peer(owner)); err != nil {
 			return m, err
 		}
+	} else if err := s.unheard(actor, m, event{operation: msync.MUCBody_CREATE, from: owner.Name}); err != nil {
+		return m, err
 	}
 	if len(members) == 0 {
 		return m, nil

@@ -187,6 +187,9 @@ func (s *Service) Ban(ctx context.Context, actor Actor, kind store.MucKind, id s
 		if err := s.expel(ctx, sc, users); err != nil {
 			return nil, err
 		}
+		if err := s.unheard(sc.Actor, sc.muc, event{operation: msync.MUCBody_BAN, to: namesOf(users)}); err != nil {
+			return nil, err
+		}
 	}
 	return whole(results)
 }

@@ -127,7 +127,17 @@ type Service struct {
 	spoken spoken
 
 	beforeEnd []func(ctx context.Context, muc int64) error
+	observer  Observer // may be nil
 }
+
+// Observer is told of what happens and is kept nowhere, most of it in chatrooms. The entry stands in no timeline. It must not
+// block.
+type Observer interface {
+	Happened(event store.Found)
+}
+
+// Observe names who is told of what is kept nowhere. It is to be called before the service is in use.
+func (s *Service) Observe(o Observer) { s.observer = o }
 
 // New makes the service of a node. What arrives on bus.All goes to Heard; Run does what has to be done from time to time.
 func New(accounts *account.Service, s Store, d *delivery.Service, b bus.Bus, c *clock.Clock, log *slog.Logger) *Service {

@@ -43,7 +43,7 @@ func (s *Service) SessionOpened(session store.Session) {
 }
 
 // SessionClosed implements account.Observer.
-func (s *Service) SessionClosed(session store.Session) {
+func (s *Service) SessionClosed(session store.Session, _ account.Closing) {
 	s.note(session.User, session.Resource, change{online: true, due: s.clock.Now().Add(grace)})
 }
 
@@ -336,7 +336,7 @@ func (s *Service) takeDepartures(ctx context.Context) {
 			return
 		}
 		for _, d := range taken {
-			s.SessionClosed(store.Session{User: d.User, Resource: d.Resource})
+			s.SessionClosed(store.Session{User: d.User, Resource: d.Resource}, account.ClosedItself)
 		}
 		if len(taken) < departSlice {
 			return

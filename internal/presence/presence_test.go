@@ -305,7 +305,7 @@ func TestAStormIsToldOncePerUserAndPaced(t *testing.T) {
 		w.must(err)
 		for range 3 {
 			w.SessionOpened(session)
-			w.SessionClosed(session)
+			w.SessionClosed(session, account.ClosedItself)
 		}
 		w.SessionOpened(session)
 	}

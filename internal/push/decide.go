@@ -27,7 +27,10 @@ const (
 )
 
 // Committed implements delivery.Observer.
-func (s *Service) Committed(message store.Found) {
+func (s *Service) Committed(message store.Found, live bool) {
+	if live || !store.History.Has(message.Content) {
+		return
+	}
 	if app, ok := s.accounts.AppByID(message.Key.App); !ok || !notifies(app) {
 		return
 	}

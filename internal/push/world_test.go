@@ -264,7 +264,7 @@ type world struct {
 }
 
 // Committed implements delivery.Observer for the service that there is now.
-func (w *world) Committed(message store.Found) { w.observer.Load().Committed(message) }
+func (w *world) Committed(message store.Found, live bool) { w.observer.Load().Committed(message, live) }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()

@@ -16,6 +16,7 @@ import (
 	"github.com/stoa-chat/stoa/internal/push"
 	"github.com/stoa-chat/stoa/internal/rehearse"
 	"github.com/stoa-chat/stoa/internal/ruleset"
+	"github.com/stoa-chat/stoa/internal/webhook"
 )
 
 // refusal is an error in the words of the protocol. Clients compare the description byte for byte.
@@ -185,6 +186,7 @@ var wordings = []struct {
 	{push.ErrFull, sayQuantity},
 	{moderation.ErrMuteTime, badRequest("illegal_argument", "")},
 	{moderation.ErrNoVerdict, refusal{status: http.StatusNotFound, slug: "resource_not_found", description: "there is no such message on the list"}},
+	{webhook.ErrReplay, badRequest("illegal_argument", "")},
 	{ruleset.ErrBad, badRequest("illegal_argument", "")},
 	{ruleset.ErrFull, sayQuantity},
 	{ruleset.ErrUnknown, refusal{status: http.StatusNotFound, slug: "resource_not_found", description: "there is no such rule"}},

@@ -20,11 +20,18 @@ func (a *API) moderationRoutes() []Route {
 		{http.MethodGet, "/moderation/matches", AppToken, a.matches},
 		{http.MethodDelete, "/moderation/matches/{match}", AppToken, a.dropMatch},
 	}
-	return append(routes, ruleRoutes("/moderation/rules", a.moderation.Rules)...)
+	return append(routes, ruleRoutes[*moderation.Filter]("/moderation/rules", a.moderation.Rules)...)
+}
+
+// rules is a ruleset.Set, or what stands before one.
+type rules[T any] interface {
+	Of(app int64) []ruleset.Rule[T]
+	Put(ctx context.Context, app int64, name string, definition []byte) error
+	Drop(ctx context.Context, app int64, name string) error
 }
 
 // ruleRoutes are those of a set of rules, for the app's backend.
-func ruleRoutes[T any](path string, set *ruleset.Set[T]) []Route {
+func ruleRoutes[T any](path string, set rules[T]) []Route {
 	show := func(r ruleset.Rule[T]) map[string]any { return map[string]any{"name": r.Name, "rule": r.Definition} }
 	return []Route{
 		{http.MethodGet, path, AppToken, func(_ context.Context, c *Call) (Answer, error) {

@@ -59,6 +59,7 @@ type API struct {
 	document func() []byte // for documentPath
 
 	moderation *moderation.Service
+	webhooks   *webhook.Service
 	rehearsals *rehearse.Service
 }
 
@@ -80,7 +81,7 @@ type Services struct {
 // New makes the edge and registers its metrics.
 func New(services Services, c *clock.Clock, registry prometheus.Registerer, log *slog.Logger) *API {
 	a := &API{accounts: services.Accounts, contacts: services.Contacts, presence: services.Presence, push: services.Push, files: services.Files,
-		messages: services.Messages, mucs: services.Mucs, moderation: services.Moderation, rehearsals: services.Rehearsals, clock: c, log: log, metrics: newMetrics(registry), pace: standardPace, tree: newNode()}
+		messages: services.Messages, mucs: services.Mucs, moderation: services.Moderation, webhooks: services.Webhooks, rehearsals: services.Rehearsals, clock: c, log: log, metrics: newMetrics(registry), pace: standardPace, tree: newNode()}
 	a.document = sync.OnceValue(a.documentText)
 	a.add(a.discoveryRoutes()...)
 	a.add(a.tokenRoutes()...)
@@ -106,7 +107,7 @@ func New(services Services, c *clock.Clock, registry prometheus.Registerer, log 
 	a.add(a.exportRoutes()...)
 	a.add(a.settingsRoutes()...)
 	a.add(a.moderationRoutes()...)
-	a.add(ruleRoutes("/callbacks/pre", services.Webhooks.Hooks)...)
+	a.add(a.callbackRoutes()...)
 	if a.rehearsals != nil {
 		a.add(a.rehearsalRoutes()...)
 	}

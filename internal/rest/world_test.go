@@ -114,7 +114,7 @@ func newWorld(t testing.TB) *world {
 	w.mucs = muc.New(w.accounts, s, d, b, w.clock, log)
 	rules, err := moderation.New(t.Context(), w.accounts, s, b, w.clock, log)
 	w.must(err)
-	hooks, err := webhook.New(t.Context(), s, b, w.clock, log)
+	hooks, err := webhook.New(t.Context(), w.accounts, s, d, b, w.clock, 0, webhook.NewMetrics(w.registry), log)
 	w.must(err)
 	w.messages = message.New(w.accounts, w.contacts, w.mucs, s, d, w.clock, log)
 	w.messages.Translator, w.messages.Moderation = interpreter{}, rules

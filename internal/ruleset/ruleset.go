@@ -144,3 +144,10 @@ func (s *Set[T]) Reload(ctx context.Context) error {
 	s.byApp = byApp
 	return nil
 }
+
+// All returns the rules of all apps by app, each app's in order of their names. It is read-only.
+func (s *Set[T]) All() map[int64][]Rule[T] {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.byApp
+}

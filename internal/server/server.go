@@ -138,9 +138,13 @@ func New(ctx context.Context, c config.Config, k *clock.Clock, log *slog.Logger)
 	if s.moderation, err = moderation.New(ctx, s.accounts, s.store, s.bus, k, log); err != nil {
 		return nil, err
 	}
-	if s.webhooks, err = webhook.New(ctx, s.store, s.bus, k, log); err != nil {
+	s.webhooks, err = webhook.New(ctx, s.accounts, s.store, s.delivery, s.bus, k, s.lease.Node, webhook.NewMetrics(s.registry), log)
+	if err != nil {
 		return nil, err
 	}
+	s.delivery.Observe(s.webhooks)
+	s.accounts.Observe(s.webhooks)
+	s.mucs.Observe(s.webhooks)
 	s.listening.Store(true)
 	s.reloadAll() // for what was changed in between
 	s.messages = message.New(s.accounts, s.contacts, s.mucs, s.store, s.delivery, k, log)
@@ -225,6 +229,9 @@ func (s *Server) heard(subject bus.Subject, data []byte) {
 	if s.webhooks.Hooks.Heard(data) {
 		s.reload("callbacks", s.webhooks.Hooks.Reload)
 	}
+	if s.webhooks.Listeners.Heard(data) {
+		s.reload("callbacks", s.webhooks.ReloadListeners)
+	}
 }
 
 // reload reads again what has changed, beside what else is heard.
@@ -252,6 +259,7 @@ func (s *Server) reloadAll() {
 	s.reload("applications", s.accounts.Reload)
 	s.reload("rules", s.moderation.Rules.Reload)
 	s.reload("callbacks", s.webhooks.Hooks.Reload)
+	s.reload("callbacks", s.webhooks.ReloadListeners)
 }
 
 // Accounts is for what the commands set up before the server runs.
@@ -355,6 +363,7 @@ func (s *Server) Run(ctx context.Context, ready func()) error {
 	s.work.Go(s.keepLease)
 	s.work.Go(s.forgetDevices)
 	s.work.Go(func() { s.push.Run(s.stopped) })
+	s.work.Go(func() { s.webhooks.Run(s.stopped) })
 	s.work.Go(func() { s.messages.Index(s.stopped) })
 	s.work.Go(func() { s.messages.Expire(s.stopped) })
 	s.work.Go(s.sweepFiles)
@@ -496,6 +505,9 @@ func (s *Server) Close() error {
 	}
 	if s.messages != nil {
 		s.messages.Close()
+		ctx, cancel := context.WithTimeout(context.Background(), stopTime)
+		defer cancel()
+		errs = append(errs, s.webhooks.Close(ctx))
 	}
 	if s.hub != nil {
 		errs = append(errs, s.hub.Close())

@@ -15,7 +15,8 @@ type RuleKind uint8
 
 const (
 	RuleModeration RuleKind = 1 // what messages may say
-	RuleCallback   RuleKind = 2 // what the app's backend is told and asked
+	RuleCallback   RuleKind = 2 // what the app's backend is asked
+	RuleListener   RuleKind = 3 // what it is told
 )
 
 // Rules keeps the rules of apps.

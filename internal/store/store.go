@@ -43,6 +43,7 @@ type Store interface {
 	Presence
 	Push
 	Notifications
+	Callbacks
 	Conversations
 	Words
 	Rules

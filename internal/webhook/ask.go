@@ -1,22 +1,15 @@
-// Package webhook asks backends before messages are delivered. Its refusals are *errcode.Error.
 package webhook
 
 import (
 	"bytes"
 	"context"
-	"crypto/hmac"
-	"crypto/md5"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -24,15 +17,10 @@ import (
 
 	"github.com/stoa-chat/stoa/errcode"
 	"github.com/stoa-chat/stoa/internal/account"
-	"github.com/stoa-chat/stoa/internal/bus"
-	"github.com/stoa-chat/stoa/internal/clock"
 	"github.com/stoa-chat/stoa/internal/msync"
-	"github.com/stoa-chat/stoa/internal/ruleset"
-	"github.com/stoa-chat/stoa/internal/store"
 )
 
 const (
-	maxRules    = 4 // of an app
 	standard    = 200 * time.Millisecond
 	maxTimeout  = 3000            // ms
 	maxAnswer   = 1000            // characters, docs/protocol/admin-rest.md §18.1
@@ -40,9 +28,6 @@ const (
 	failures    = 5               // in a row, after which a backend is not asked for a while
 	rest        = 5 * time.Second // how long that is
 )
-
-// SignatureHeader holds "sha256=" and the HMAC-SHA256 of the body under the rule's secret, in hex.
-const SignatureHeader = "X-Stoa-Signature"
 
 // Hook is a rule that a backend is asked about messages.
 type Hook struct {
@@ -72,43 +57,38 @@ func ParseHook(definition []byte) (*Hook, error) {
 	if err := decoder.Decode(&d); err != nil {
 		return nil, err
 	}
-	u, err := url.Parse(d.URL)
+	if err := checkAddress(d.URL, d.Secret, d.ChatTypes); err != nil {
+		return nil, err
+	}
 	switch {
-	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
-		return nil, errors.New("url is no http:// or https:// address")
-	case d.Secret == "":
-		return nil, errors.New("there is no secret")
 	case d.Timeout < 1 || d.Timeout > maxTimeout:
 		return nil, fmt.Errorf("timeout_ms is 1 to %d", maxTimeout)
 	case d.Fallback != "pass" && d.Fallback != "block":
 		return nil, errors.New("fallback is pass or block")
 	}
-	for _, name := range d.ChatTypes {
-		if !slices.Contains([]string{"chat", "groupchat", "chatroom"}, name) {
-			return nil, fmt.Errorf("there is no chat type %.50q", name)
-		}
-	}
 	return &Hook{url: d.URL, secret: d.Secret, chatTypes: d.ChatTypes, kinds: d.Kinds, timeout: time.Duration(d.Timeout) * time.Millisecond,
 		block: d.Fallback == "block", report: d.Report, asleep: !d.Enabled}, nil
 }
 
-// Service asks backends.
-type Service struct {
-	// Hooks are the rules of apps.
-	Hooks *ruleset.Set[*Hook]
-
-	clock  *clock.Clock
-	log    *slog.Logger
-	client *http.Client
+// checkAddress checks what rules of both kinds have.
+func checkAddress(address, secret string, chatTypes []string) error {
+	if !isAddress(address) {
+		return errors.New("url is no http:// or https:// address")
+	}
+	if secret == "" {
+		return errors.New("there is no secret")
+	}
+	for _, name := range chatTypes {
+		if !slices.Contains([]string{"chat", "groupchat", "chatroom"}, name) {
+			return fmt.Errorf("there is no chat type %.50q", name)
+		}
+	}
+	return nil
 }
 
-// New reads the rules. What arrives on bus.All goes to Hooks.Heard.
-func New(ctx context.Context, s store.Rules, b bus.Bus, c *clock.Clock, log *slog.Logger) (*Service, error) {
-	hooks, err := ruleset.New(ctx, store.RuleCallback, maxRules, ParseHook, s, b, log)
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxIdleConnsPerHost = 64
-	client := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	return &Service{Hooks: hooks, clock: c, log: log, client: client}, err
+func isAddress(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
 }
 
 // Asks reports whether a backend wants to be asked about messages of an app.
@@ -199,7 +179,7 @@ func (s *Service) ask(ctx context.Context, h *Hook, app *account.App, p msync.Me
 		return a, err
 	}
 	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set(SignatureHeader, h.sign(body))
+	request.Header.Set(SignatureHeader, signature(h.secret, body))
 	response, err := s.client.Do(request)
 	if err != nil {
 		return a, err
@@ -228,17 +208,10 @@ func (s *Service) ask(ctx context.Context, h *Hook, app *account.App, p msync.Me
 
 func (h *Hook) question(app *account.App, p msync.MessagePayload, now int64) ([]byte, error) {
 	id := app.Key() + "_" + uuid.NewString()
-	sum := md5.Sum([]byte(id + h.secret + strconv.FormatInt(now, 10)))
 	q := map[string]any{"callId": id, "timestamp": now, "chat_type": p.Type, "from": p.From, "to": p.To, "appkey": app.Key(),
-		"payload": map[string]any{"bodies": p.Bodies, "ext": p.Ext}, "securityVersion": "1.0.0", "security": hex.EncodeToString(sum[:])}
+		"payload": map[string]any{"bodies": p.Bodies, "ext": p.Ext}, "securityVersion": "1.0.0", "security": security(id, h.secret, now)}
 	if p.Type != "chat" {
 		q["group_id"] = p.To
 	}
 	return json.Marshal(q)
-}
-
-func (h *Hook) sign(body []byte) string {
-	mac := hmac.New(sha256.New, []byte(h.secret))
-	mac.Write(body)
-	return "sha256=" + hex.EncodeToString(mac.Sum(nil))
 }

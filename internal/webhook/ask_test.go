@@ -3,7 +3,6 @@ package webhook
 import (
 	"encoding/json"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -14,11 +13,8 @@ import (
 
 	"github.com/stoa-chat/stoa/errcode"
 	"github.com/stoa-chat/stoa/internal/account"
-	"github.com/stoa-chat/stoa/internal/bus"
-	"github.com/stoa-chat/stoa/internal/clock"
 	"github.com/stoa-chat/stoa/internal/msync"
 	"github.com/stoa-chat/stoa/internal/store"
-	"github.com/stoa-chat/stoa/internal/store/sqlitetest"
 )
 
 var app = &account.App{App: store.App{ID: 1, Org: "acme", Name: "demo"}}
@@ -26,19 +22,11 @@ var app = &account.App{App: store.App{ID: 1, Org: "acme", Name: "demo"}}
 // asking is a service with one rule, {URL} in which is the address of a backend.
 func asking(t *testing.T, rule string, backend http.HandlerFunc) *Service {
 	t.Helper()
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	db := sqlitetest.Open(t, log)
-	t.Cleanup(func() { db.Close() })
+	w := newWorld(t)
 	server := httptest.NewServer(backend)
 	t.Cleanup(server.Close)
-	s, err := New(t.Context(), db, bus.NewLocal(func(bus.Subject, []byte) {}), clock.New(), log)
-	if err == nil {
-		err = s.Hooks.Put(t.Context(), app.ID, "censor", []byte(strings.ReplaceAll(rule, "{URL}", server.URL)))
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
+	w.must(w.service.Hooks.Put(t.Context(), app.ID, "censor", []byte(strings.ReplaceAll(rule, "{URL}", server.URL))))
+	return w.service
 }
 
 func message(t *testing.T, text string) []byte {
@@ -81,7 +69,7 @@ func TestABackendDecides(t *testing.T) {
 				if err := json.Unmarshal(body, &q); err != nil || q.From != "alice" || q.To != "bob" || len(q.Security) != 32 {
 					t.Errorf("the question is %s", body)
 				}
-				if got := r.Header.Get(SignatureHeader); got != (&Hook{secret: "s"}).sign(body) {
+				if got := r.Header.Get(SignatureHeader); got != signature("s", body) {
 					t.Errorf("the signature is %s", got)
 				}
 				io.WriteString(w, test.answer)

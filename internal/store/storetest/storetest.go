@@ -58,6 +58,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"Notifications", notificationTests},
 		{"Rules", ruleTests},
 		{"Mutes", muteTests},
+		{"Callbacks", callbackTests},
 		{"Verdicts", verdictTests},
 		{"Archives", archiveTests},
 		{"Model", modelTests},
