@@ -217,12 +217,18 @@ func TestAClosedBusLosesNothing(t *testing.T) {
 	}
 }
 
-// observer notes of which messages it is told.
-type observer chan store.Found
+// observer notes of which entries it is told, and which of them were sent live.
+type observer chan observed
 
-func (o observer) Committed(entry store.Found, _ bool) { o <- entry }
+type observed struct {
+	Content store.Content
+	Live    bool
+	store.Found
+}
 
-func TestTheObserverIsToldOfNewMessagesInOrder(t *testing.T) {
+func (o observer) Committed(entry store.Found, live bool) { o <- observed{entry.Content, live, entry} }
+
+func TestTheObserverIsToldOfNewEntriesInOrder(t *testing.T) {
 	w := newWorld(t)
 	seen := make(observer, 10)
 	w.service.Observe(seen)
@@ -240,20 +246,26 @@ func TestTheObserverIsToldOfNewMessagesInOrder(t *testing.T) {
 	post(Post{Key: pair, Sender: 1, Meta: []byte{0x28, 6}})                                                      // an event
 	post(Post{Key: pair, Sender: 1, Content: store.ContentCommand, Meta: []byte{0x28, 7}})
 	post(Post{Key: store.MucKey(1, 3), Sender: 1, Content: store.ContentText, Live: true, Meta: []byte{0x28, 8}}) // in a room
-	last := post(Post{Key: store.MucKey(1, 4), Sender: 1, Content: store.ContentImage, Audience: store.Audience{Users: []int64{2}}, Meta: []byte{0x28, 9}})
-	for _, want := range []store.Found{
-		{Timeline: first.Timeline, Key: pair, Entry: store.Entry{Seq: first.Seq, ID: first.ID, Time: first.Time, Sender: 1, Device: 10,
+	last := post(Post{Key: store.MucKey(1, 4), Sender: 1, Content: store.ContentImage, Ref: 3, Audience: store.Audience{Users: []int64{2}}, Meta: []byte{0x28, 9}})
+	whole := map[int]store.Found{
+		0: {Timeline: first.Timeline, Key: pair, Entry: store.Entry{Seq: first.Seq, ID: first.ID, Time: first.Time, Sender: 1, Device: 10,
 			Content: store.ContentText, Meta: []byte{0x28, 5}}},
-		{Timeline: last.Timeline, Key: store.MucKey(1, 4), Entry: store.Entry{Seq: last.Seq, ID: last.ID, Time: last.Time, Sender: 1,
-			Content: store.ContentImage, Audience: store.Audience{Users: []int64{2}}, Meta: []byte{0x28, 9}}},
-	} {
+		4: {Timeline: last.Timeline, Key: store.MucKey(1, 4), Entry: store.Entry{Seq: last.Seq, ID: last.ID, Time: last.Time, Sender: 1,
+			Content: store.ContentImage, Ref: 3, Audience: store.Audience{Users: []int64{2}}, Meta: []byte{0x28, 9}}},
+	}
+	for i, content := range []store.Content{store.ContentText, store.ContentEvent, store.ContentCommand, store.ContentText, store.ContentImage} {
 		got := <-seen
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Error(diff)
+		if got.Content != content || got.Live != (i == 3) {
+			t.Errorf("entry %d is %v, live %v", i, got.Content, got.Live)
+		}
+		if want, ok := whole[i]; ok {
+			if diff := cmp.Diff(want, got.Found); diff != "" {
+				t.Error(diff)
+			}
 		}
 	}
 	w.settle()
-	if len(seen) > 0 {
+	if len(seen) > 1 { // one is that of settle
 		t.Errorf("it was also told of %v", <-seen)
 	}
 }

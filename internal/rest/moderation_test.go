@@ -72,7 +72,15 @@ func (w *world) underRules(r Route) (path, body string) {
 	rule := `{"words":["darn"],"action":"flag"}`
 	if strings.HasPrefix(r.Pattern, "/callbacks/") {
 		rule = `{"url":"http://127.0.0.1:9/","secret":"s","enabled":false}`
-		w.play([]step{{"PUT", "/acme/demo/callbacks/pre/rude", "app", rule, 200, "", ""}})
+		for _, when := range []string{"pre", "post"} {
+			w.play([]step{{"PUT", "/acme/demo/callbacks/" + when + "/rude", "app", rule, 200, "", ""}})
+		}
+		switch r.Pattern {
+		case "/callbacks/dead/replay":
+			rule = `{"since":1}`
+		case "/callbacks/storage/retry":
+			rule = `{"date":"202311142210"}`
+		}
 		return "/acme/demo" + strings.ReplaceAll(r.Pattern, "{rule}", "rude"), rule
 	}
 	w.play([]step{{"PUT", "/acme/demo/moderation/rules/rude", "app", rule, 200, "", ""}})

@@ -227,6 +227,8 @@ func TestTheTable(t *testing.T) {
 		"GET /moderation/rules AppToken",
 		"GET /mutes AppToken",
 		"GET /mutes/{user} AppToken",
+		"POST /callbacks/dead/replay AppToken",
+		"POST /callbacks/storage/retry AppToken",
 		"POST /mutes AppToken",
 		"PUT /callbacks/post/{rule} AppToken",
 		"PUT /callbacks/pre/{rule} AppToken",

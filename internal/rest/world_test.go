@@ -79,6 +79,7 @@ type world struct {
 	registry   *prometheus.Registry
 	log        *logBook
 	rehearsals *rehearse.Service
+	callbacks  store.Callbacks
 	app, other *account.App
 	saved      map[string]string // tokens that answers gave
 }
@@ -88,6 +89,7 @@ func newWorld(t testing.TB) *world {
 	w := &world{TB: t, clock: clock.New(), registry: prometheus.NewRegistry(), log: &logBook{}, saved: map[string]string{}}
 	log := slog.New(slog.NewJSONHandler(w.log, nil))
 	s := sqlitetest.Open(t, log)
+	w.callbacks = s
 	w.hub = delivery.NewHub(s, w.clock, log)
 	b := bus.NewLocal(func(subject bus.Subject, data []byte) {
 		if subject.Kind != bus.KindAll {

@@ -2,10 +2,12 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -468,6 +470,7 @@ func TestNoStatementScansATable(t *testing.T) {
 			_, err = s.RemoveContact(t.Context(), me.ID, other.ID)
 			check("remove contact", err)
 			people(t, s, app, me, other, round)
+			callbacks(t, s, app, round)
 		}
 		_, err := s.ForgetDevices(t.Context(), round-5, 3)
 		check("forget devices", err)
@@ -550,6 +553,68 @@ func people(t *testing.T, s *Store, app int64, me, other store.Peer, round int64
 	} {
 		if err != nil {
 			t.Fatalf("%s: %v", what, err)
+		}
+	}
+}
+
+// callbacks uses what is kept of what backends are told.
+func callbacks(t *testing.T, s *Store, app, round int64) {
+	t.Helper()
+	mark := store.CallbackMark{App: app, Rule: "r", Node: 0, ID: round + 1}
+	row := store.Callback{App: app, Rule: "r", Event: fmt.Sprint(round), Created: round, Due: round, Dead: round % 2, Body: []byte("{}")}
+	put := s.PutCallbacks(t.Context(), []store.Callback{row}, mark)
+	_, read := s.CallbackMark(t.Context(), app, "r", 0)
+	_, lost := s.LostCallbackMarks(t.Context(), round, round+5, 3)
+	_, due := s.DueCallbacks(t.Context(), round, 3)
+	taken, take := s.TakeCallbacks(t.Context(), app, "r", round, round+2, 3)
+	for _, c := range taken {
+		c.Attempts++
+		take = errors.Join(take, s.RetryCallback(t.Context(), c))
+	}
+	_, dead := s.ListDeadCallbacks(t.Context(), app, store.DeadQuery{Rule: "r", Limit: 3})
+	_, counts := s.CountDeadCallbacks(t.Context(), app)
+	_, replayed := s.ReplayCallbacks(t.Context(), app, store.DeadQuery{IDs: []int64{round}}, round, "")
+	_, expired := s.ExpireCallbacks(t.Context(), app, "r", round-9, round)
+	_, forgotten := s.ForgetCallbacks(t.Context(), round-9, 3)
+	_, _, backlog := s.CallbackBacklog(t.Context())
+	mark.ID = 1
+	for what, err := range map[string]error{
+		"put": put, "mark": read, "lost marks": lost, "due": due, "take": take, "list dead": dead, "count dead": counts, "replay": replayed, "expire": expired,
+		"forget": forgotten, "backlog": backlog,
+		"finish":     s.FinishCallbacks(t.Context(), []int64{round}),
+		"drop mark":  s.DropCallbackMark(t.Context(), mark),
+		"drop marks": s.DropCallbackMarks(t.Context(), app, "other"),
+		"drop":       s.DropCallbacks(t.Context(), app, "other"),
+	} {
+		if err != nil {
+			t.Fatalf("callbacks: %s: %v", what, err)
+		}
+	}
+}
+
+func TestMarksOfNodesThatHaveEndedAreTakenOnce(t *testing.T) {
+	s := open(t, newSchema(t))
+	ended, err := s.JoinCluster(t.Context(), 1, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	alive, err := s.JoinCluster(t.Context(), 1, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mark := store.CallbackMark{App: 1, Rule: "r", Node: ended.Node, ID: 7}
+	for _, m := range []store.CallbackMark{mark, {App: 1, Rule: "r", Node: alive.Node, ID: 8}} {
+		if err := s.PutCallbacks(t.Context(), nil, m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, test := range []struct {
+		now  int64
+		want []store.CallbackMark
+	}{{99, nil}, {100, []store.CallbackMark{mark}}, {109, nil}, {110, []store.CallbackMark{mark}}} {
+		got, err := s.LostCallbackMarks(t.Context(), test.now, test.now+10, 5)
+		if err != nil || !slices.Equal(got, test.want) {
+			t.Errorf("at %d: %v, %v", test.now, got, err)
 		}
 	}
 }

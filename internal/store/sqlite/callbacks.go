@@ -89,7 +89,7 @@ func (s *Store) DropCallbacks(ctx context.Context, app int64, rule string) error
 // DueCallbacks implements store.Callbacks.
 func (s *Store) DueCallbacks(ctx context.Context, now int64, limit int) ([]store.CallbackMark, error) {
 	rows, err := s.readDB.QueryContext(ctx, "SELECT DISTINCT app, rule FROM callback WHERE dead = 0 AND due <= ? LIMIT ?", now, limit)
-	return collect(rows, err, func(r row) (m store.CallbackMark, err error) { return m, r.Scan(&m.App, &m.Rule) })
+	return all(rows, err, func(r row) (m store.CallbackMark, err error) { return m, r.Scan(&m.App, &m.Rule) })
 }
 
 // TakeCallbacks implements store.Callbacks.
@@ -98,7 +98,7 @@ func (s *Store) TakeCallbacks(ctx context.Context, app int64, rule string, now, 
 		rows, err := tx.QueryContext(context.Background(), `UPDATE callback SET due = ?4 WHERE id IN
 			(SELECT id FROM callback WHERE app = ?1 AND rule = ?2 AND dead = 0 AND due <= ?3 ORDER BY id LIMIT ?5) RETURNING `+callbackColumns,
 			app, rule, now, again, limit)
-		taken, err = collect(rows, err, scanCallback)
+		taken, err = all(rows, err, scanCallback)
 		return err
 	})
 	slices.SortFunc(taken, func(a, b store.Callback) int { return int(a.ID - b.ID) })
@@ -149,14 +149,14 @@ func (s *Store) ListDeadCallbacks(ctx context.Context, app int64, q store.DeadQu
 	}
 	rows, err := s.readDB.QueryContext(ctx, fmt.Sprintf("SELECT %s FROM callback WHERE %s ORDER BY id DESC LIMIT ?", callbackColumns, where),
 		append(args, q.Limit)...)
-	return collect(rows, err, scanCallback)
+	return all(rows, err, scanCallback)
 }
 
 // CountDeadCallbacks implements store.Callbacks.
 func (s *Store) CountDeadCallbacks(ctx context.Context, app int64) ([]store.DeadCallbacks, error) {
 	rows, err := s.readDB.QueryContext(ctx, `SELECT created / 600000 * 600000 AS since, COUNT(*), MAX(replays) FROM callback
 		WHERE app = ? AND dead > 0 GROUP BY since ORDER BY since`, app)
-	return collect(rows, err, func(r row) (d store.DeadCallbacks, err error) { return d, r.Scan(&d.From, &d.Count, &d.Replays) })
+	return all(rows, err, func(r row) (d store.DeadCallbacks, err error) { return d, r.Scan(&d.From, &d.Count, &d.Replays) })
 }
 
 // ReplayCallbacks implements store.Callbacks.
