@@ -58,17 +58,19 @@ func (s *Store) execute(ctx context.Context, query string, args ...any) error {
 }
 
 // affected runs a statement and returns how many rows it has changed.
-func (s *Store) affected(ctx context.Context, query string, args ...any) (n int, err error) {
-	err = s.do(ctx, func(tx *statements) error {
+func (s *Store) affected(ctx context.Context, query string, args ...any) (int, error) {
+	var count int64 // the job's until it is done: the context may end before
+	err := s.do(ctx, func(tx *statements) error {
 		result, err := tx.ExecContext(context.Background(), query, args...)
-		if err != nil {
-			return err
+		if err == nil {
+			count, err = result.RowsAffected()
 		}
-		count, err := result.RowsAffected()
-		n = int(count)
 		return err
 	})
-	return n, err
+	if err != nil {
+		return 0, err
+	}
+	return int(count), nil
 }
 
 // DropCallbackMark implements store.Callbacks.
@@ -93,16 +95,20 @@ func (s *Store) DueCallbacks(ctx context.Context, now int64, limit int) ([]store
 }
 
 // TakeCallbacks implements store.Callbacks.
-func (s *Store) TakeCallbacks(ctx context.Context, app int64, rule string, now, again int64, limit int) (taken []store.Callback, err error) {
-	err = s.do(ctx, func(tx *statements) error {
+func (s *Store) TakeCallbacks(ctx context.Context, app int64, rule string, now, again int64, limit int) ([]store.Callback, error) {
+	var taken []store.Callback // the job's until it is done: the context may end before
+	err := s.do(ctx, func(tx *statements) error {
 		rows, err := tx.QueryContext(context.Background(), `UPDATE callback SET due = ?4 WHERE id IN
 			(SELECT id FROM callback WHERE app = ?1 AND rule = ?2 AND dead = 0 AND due <= ?3 ORDER BY id LIMIT ?5) RETURNING `+callbackColumns,
 			app, rule, now, again, limit)
 		taken, err = all(rows, err, scanCallback)
 		return err
 	})
+	if err != nil {
+		return nil, err
+	}
 	slices.SortFunc(taken, func(a, b store.Callback) int { return int(a.ID - b.ID) })
-	return taken, err
+	return taken, nil
 }
 
 // RetryCallback implements store.Callbacks.
