@@ -97,8 +97,10 @@ func (s *Store) derive(ctx context.Context, tx *statements, before int64) error 
 	}{
 		{`INSERT INTO entry_index (timeline, seq, pos, sender, content, ref, directed)
 			SELECT timeline, seq, pos, sender, content, ref, audience IS NOT NULL FROM entry WHERE pos > ? ORDER BY timeline, seq`, []any{before}},
-		{`INSERT INTO sent (sender, device, client, pos) SELECT sender, device, client, pos FROM entry
-			WHERE pos > ? AND client <> 0 AND time > ?`, []any{before, time.Now().Add(-repetitionLife).UnixMilli()}},
+		{`INSERT INTO sent_run (sender, device, upto, low, high, ids)
+			SELECT sender, device, pos, id, id, ids FROM (SELECT sender, device, pos, unhex(printf('%016x%016x', client, pos)) AS ids,
+				CASE WHEN client < 0 THEN client + 9223372036854775807 + 1 ELSE client - 9223372036854775807 - 1 END AS id
+				FROM entry WHERE pos > ? AND client <> 0 AND time > ?)`, []any{before, time.Now().Add(-repetitionLife).UnixMilli()}},
 		{`INSERT INTO cursor (user, device, timeline, seq) SELECT user, 0, timeline, MAX(seq) FROM cursor WHERE true GROUP BY user, timeline
 			ON CONFLICT DO UPDATE SET seq = excluded.seq WHERE excluded.seq > seq`, nil},
 	} {

@@ -470,7 +470,7 @@ func (s *Store) Expire(ctx context.Context, app, before, after int64) (next int6
 
 // expired returns the entries at the beginning of a timeline, after its floor, that are older than a time.
 func (s *Store) expired(ctx context.Context, floor store.Point, before int64) ([]tailEntry, error) {
-	rows, err := s.readDB.QueryContext(ctx, `SELECT i.seq, i.pos, e.time, e.sender, e.device, e.client
+	rows, err := s.readDB.QueryContext(ctx, `SELECT i.seq, i.pos, e.time
 		FROM entry_index i JOIN entry e ON e.pos = i.pos WHERE i.timeline = ? AND i.seq > ? ORDER BY i.seq LIMIT ?`,
 		floor.Timeline, floor.Seq, expireEntries)
 	if err != nil {
@@ -480,14 +480,13 @@ func (s *Store) expired(ctx context.Context, floor store.Point, before int64) ([
 	var old []tailEntry
 	for rows.Next() {
 		e := tailEntry{timeline: floor.Timeline}
-		var time, client int64
-		if err := rows.Scan(&e.seq, &e.pos, &time, &e.sent.user, &e.sent.device, &client); err != nil {
+		var time int64
+		if err := rows.Scan(&e.seq, &e.pos, &time); err != nil {
 			return nil, err
 		}
 		if time >= before {
 			return old, nil
 		}
-		e.sent.client = uint64(client)
 		old = append(old, e)
 	}
 	if err := rows.Err(); err != nil || len(old) > 0 {
@@ -526,7 +525,6 @@ func (s *Store) remove(tx *statements, old []tailEntry) (int, error) {
 			{"DELETE FROM pin WHERE timeline = ? AND message = (SELECT id FROM entry WHERE pos = ?)", []any{e.timeline, e.pos}},
 			{"DELETE FROM entry WHERE pos = ?", []any{e.pos}},
 			{"DELETE FROM entry_index WHERE timeline = ? AND seq = ?", []any{e.timeline, e.seq}},
-			{"DELETE FROM sent WHERE sender = ? AND device = ? AND client = ? AND pos = ?", []any{e.sent.user, e.sent.device, int64(e.sent.client), e.pos}},
 			{"DELETE FROM search WHERE rowid = ?", []any{e.pos}},
 			{"DELETE FROM receipt WHERE timeline = ? AND seq = ?", []any{e.timeline, e.seq}},
 		} {

@@ -23,7 +23,6 @@ const (
 	generationSize = 8192 // entries after which the tail is handed over to be indexed
 	sliceSize      = 512  // index rows in one commit
 	cacheSize      = 200_000
-	repetitionLife = 24 * time.Hour
 	lasting        = math.MaxInt64 // subscription.until of one that has not ended
 )
 
@@ -66,18 +65,14 @@ type tailEntry struct {
 type generation struct {
 	entries []tailEntry
 	byLine  map[int64][]tailEntry
-	bySent  map[sentKey][]int64 // positions
 }
 
 func (g *generation) add(e tailEntry) {
 	if g.byLine == nil {
-		g.byLine, g.bySent = map[int64][]tailEntry{}, map[sentKey][]int64{}
+		g.byLine = map[int64][]tailEntry{}
 	}
 	g.entries = append(g.entries, e)
 	g.byLine[e.timeline] = append(g.byLine[e.timeline], e)
-	if e.sent.client != 0 {
-		g.bySent[e.sent] = append(g.bySent[e.sent], e.pos)
-	}
 }
 
 // appendRequest is one caller's drafts.
@@ -294,75 +289,6 @@ func (s *Store) headOf(line int64) (int64, error) {
 	return head, nil
 }
 
-// repeated returns the first copy of a draft, or nil. A device's ids mostly rise, and an id above all that it has sent
-// needs no search.
-func (s *Store) repeated(d *store.Draft, line int64) (*store.Appended, error) {
-	t, st := &s.timeline, &s.writer.statements
-	key := sentKey{sender{d.Sender, d.Device}, d.ClientID}
-	highest, ok := t.highest[key.sender]
-	if !ok {
-		var stored int64
-		if err := st.lastSent.QueryRow(d.Sender, d.Device).Scan(&stored); err != nil {
-			return nil, err
-		}
-		highest = uint64(stored)
-		for _, g := range []*generation{&t.old, &t.young} {
-			for sent := range g.bySent {
-				if sent.sender == key.sender {
-					highest = max(highest, sent.client)
-				}
-			}
-		}
-		for _, e := range t.staged {
-			if e.sent.sender == key.sender {
-				highest = max(highest, e.sent.client)
-			}
-		}
-		if len(t.highest) >= cacheSize {
-			clear(t.highest)
-		}
-		t.highest[key.sender] = highest
-	}
-	// Ids with the top bit set are negative in the database, so the highest one stored says nothing about them.
-	if d.ClientID > highest && highest <= math.MaxInt64 {
-		return nil, nil
-	}
-	candidates := slices.Concat(t.old.bySent[key], t.young.bySent[key])
-	for _, e := range t.staged {
-		if e.sent == key {
-			candidates = append(candidates, e.pos)
-		}
-	}
-	rows, err := st.findSent.Query(d.Sender, d.Device, int64(d.ClientID))
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var pos int64
-		if err := rows.Scan(&pos); err != nil {
-			return nil, err
-		}
-		candidates = append(candidates, pos)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	for _, pos := range candidates {
-		first, err := s.entryAt(pos)
-		if errors.Is(err, sql.ErrNoRows) {
-			continue
-		} else if err != nil {
-			return nil, err
-		}
-		recent := time.Duration(d.Time-first.Time)*time.Millisecond < repetitionLife
-		if first.Timeline == line && recent && first.began(d.Meta) {
-			return &store.Appended{Timeline: line, Seq: first.Seq, ID: first.ID, Time: first.Time, Repeated: true}, nil
-		}
-	}
-	return nil, nil
-}
-
 // stored is an entry as the writer needs it.
 type stored struct {
 	store.Found
@@ -497,18 +423,13 @@ func (s *Store) indexSlice(stopping bool) (func(), error) {
 		if err := s.writer.index.add(e.timeline, e.seq, e.pos, e.sent.user, e.content, e.ref, e.directed); err != nil {
 			return nil, err
 		}
-		if e.sent.client != 0 {
-			if err := s.writer.sent.add(e.sent.user, e.sent.device, int64(e.sent.client), e.pos); err != nil {
-				return nil, err
-			}
-		}
 		if i == len(slice)-1 || slice[i+1].timeline != e.timeline {
 			if _, err := st.raiseHead.Exec(e.timeline, e.seq); err != nil {
 				return nil, err
 			}
 		}
 	}
-	if err := errors.Join(s.writer.index.flush(), s.writer.sent.flush()); err != nil {
+	if err := errors.Join(s.writer.index.flush(), s.rememberSent(slice)); err != nil {
 		return nil, err
 	}
 	if len(rest) == 0 {
@@ -532,35 +453,4 @@ func (s *Store) indexSlice(stopping bool) (func(), error) {
 		}
 		t.old = generation{}
 	}, nil
-}
-
-// forgetSent forgets, now and then and a slice at a time, which client ids were used more than a day ago.
-func (s *Store) forgetSent() error {
-	const slice = 1000
-	t, ctx := &s.timeline, context.Background()
-	if time.Since(t.sweep) < 10*time.Second {
-		return nil
-	}
-	t.sweep = time.Now()
-	forgotten, err := s.mark(ctx, "forgotten")
-	if err != nil {
-		return err
-	}
-	indexed, err := s.mark(ctx, "indexed")
-	if err != nil {
-		return err
-	}
-	var last, lastTime int64
-	err = s.writer.conn.QueryRowContext(ctx, "SELECT pos, time FROM entry WHERE pos <= ? ORDER BY pos DESC LIMIT 1", min(forgotten+slice, indexed)).Scan(&last, &lastTime)
-	if errors.Is(err, sql.ErrNoRows) || err == nil && (last <= forgotten || time.Since(time.UnixMilli(lastTime)) < repetitionLife) {
-		return nil
-	} else if err != nil {
-		return err
-	}
-	if _, err := s.writer.statements.deleteSent.Exec(forgotten+1, last); err != nil {
-		return err
-	}
-	t.sweep = time.Time{} // there may be more: go on with the next commit
-	_, err = s.writer.conn.ExecContext(ctx, setMark, "forgotten", last)
-	return err
 }

@@ -38,10 +38,9 @@ type writer struct {
 type writeStatements struct {
 	begin, commit, rollback, savepoint, release, undo *sql.Stmt
 
-	deleteSent                                        *sql.Stmt
-	findTimeline, insertTimeline, insertSubscription  *sql.Stmt
-	raiseHead, lastSent, findSent, entryAt, setCursor *sql.Stmt
-	amend, unsubscribe                                *sql.Stmt
+	findTimeline, insertTimeline, insertSubscription *sql.Stmt
+	raiseHead, entryAt, setCursor                    *sql.Stmt
+	amend, unsubscribe                               *sql.Stmt
 }
 
 func (w *writer) prepare(ctx context.Context, db *sql.DB) error {
@@ -53,7 +52,7 @@ func (w *writer) prepare(ctx context.Context, db *sql.DB) error {
 	w.entries = newInserter(w.conn, "INSERT INTO entry", "pos", "timeline", "seq", "id", "time", "sender", "device", "client", "content",
 		"ref", "audience", "meta")
 	w.index = newInserter(w.conn, "INSERT OR IGNORE INTO entry_index", "timeline", "seq", "pos", "sender", "content", "ref", "directed")
-	w.sent = newInserter(w.conn, "INSERT OR IGNORE INTO sent", "sender", "device", "client", "pos")
+	w.sent = newInserter(w.conn, "INSERT OR REPLACE INTO sent_run", "sender", "device", "upto", "low", "high", "ids")
 	st := &w.statements
 	for statement, text := range map[**sql.Stmt]string{
 		&st.begin:          "BEGIN IMMEDIATE",
@@ -63,15 +62,12 @@ func (w *writer) prepare(ctx context.Context, db *sql.DB) error {
 		&st.release:        "RELEASE job",
 		&st.undo:           "ROLLBACK TO job",
 		&st.amend:          "UPDATE entry SET version = ?2, recalled = ?3, digest = COALESCE(digest, ?4), meta = ?5 WHERE pos = ?1",
-		&st.deleteSent:     "DELETE FROM sent WHERE (sender, device, client, pos) IN (SELECT sender, device, client, pos FROM entry WHERE pos BETWEEN ? AND ? AND client <> 0)",
 		&st.findTimeline:   "SELECT id, head FROM timeline WHERE app = ? AND kind = ? AND a = ? AND b = ?",
 		&st.insertTimeline: "INSERT INTO timeline (app, kind, a, b, head) VALUES (?, ?, ?, ?, 0)",
 		&st.insertSubscription: `INSERT INTO subscription (user, timeline, start, until) VALUES (?1, ?2, ?3, ?4)
 			ON CONFLICT DO UPDATE SET start = ?3, until = ?4 WHERE until < ?4`,
 		&st.unsubscribe: "UPDATE subscription SET until = ? WHERE user = ? AND timeline = ? AND until = ?",
 		&st.raiseHead:   "UPDATE timeline SET head = ?2 WHERE id = ?1 AND head < ?2",
-		&st.lastSent:    "SELECT COALESCE(MAX(client), 0) FROM sent WHERE sender = ? AND device = ?",
-		&st.findSent:    "SELECT pos FROM sent WHERE sender = ? AND device = ? AND client = ?",
 		&st.entryAt:     "SELECT timeline, seq, id, time, version, recalled, digest, meta FROM entry WHERE pos = ?",
 		&st.setCursor: `INSERT INTO cursor (user, device, timeline, seq) VALUES (?, ?, ?, ?)
 			ON CONFLICT DO UPDATE SET seq = excluded.seq WHERE excluded.seq > seq`,

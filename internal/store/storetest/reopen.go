@@ -78,6 +78,33 @@ var reopenTests = []struct {
 				store.Appended{Timeline: first.Timeline, Seq: 3 + i, ID: 300 + i, Time: start})
 		}
 	}},
+	{"repetitions are recognised whatever the ids are like", func(t *testing.T, e *env, reopen func()) {
+		app := e.app()
+		alice, bob := e.user(app, "alice"), e.user(app, "bob")
+		var drafts []store.Draft
+		for i := range int64(600) {
+			client := uint64(1000 + i)
+			switch i % 3 {
+			case 1: // falling, and the same from two devices
+				client = uint64(500 - i/2)
+			case 2:
+				client = 1<<63 + uint64(i*7919%600)
+			}
+			drafts = append(drafts, store.Draft{Key: store.PairKey(app.ID, alice.ID, bob.ID), ID: 1 + i, Time: start,
+				Sender: alice.ID, Device: 1 + i%2, ClientID: client, Meta: fmt.Append(nil, i)})
+		}
+		want := e.append(drafts...)
+		for i := range want {
+			want[i].Repeated = true
+		}
+		for range 2 {
+			reopen()
+			same(t, "repetitions", e.append(drafts...), want)
+		}
+		other := drafts[7]
+		other.Meta = []byte("something else")
+		same(t, "the id again for another message", e.append(other)[0].Repeated, false)
+	}},
 	{"cursors that were saved before the end survive it", func(t *testing.T, e *env, reopen func()) {
 		app := e.app()
 		alice, bob := e.user(app, "alice"), e.user(app, "bob")
