@@ -20,13 +20,13 @@ type importAgoraCommand struct {
 	FromClientSecret string `name:"from-client-secret" help:"Its client secret." env:"STOA_FROM_CLIENT_SECRET" placeholder:"SECRET"`
 	backend
 
-	Messages string  `help:"Fetch the messages of as long ago (72h); those of the last hours are not there yet." placeholder:"DURATION"`
-	Files    string  `help:"Folder of message files that were fetched before (*.gz)." type:"existingdir" placeholder:"DIR"`
-	DryRun   bool    `help:"Read, and tell what would be done."`
-	State    string  `help:"File that remembers how far the import has come." default:"stoa-import.json" type:"path"`
-	Report   string  `help:"Write the report as JSON as well." type:"path" placeholder:"FILE"`
-	Rate     float64 `help:"Calls a second that the source is sent." default:"20"`
-	Parallel int     `help:"Users, groups or conversations that are worked on at a time." default:"8"`
+	Messages time.Duration `help:"Fetch the messages of as long ago (72h); those of the last hours are not there yet." placeholder:"DURATION"`
+	Files    string        `help:"Folder of message files that were fetched before (*.gz)." type:"existingdir" placeholder:"DIR"`
+	DryRun   bool          `help:"Read, and tell what would be done."`
+	State    string        `help:"File that remembers how far the import has come." default:"stoa-import.json" type:"path"`
+	Report   string        `help:"Write the report as JSON as well." type:"path" placeholder:"FILE"`
+	Rate     float64       `help:"Calls a second that the source is sent." default:"20"`
+	Parallel int           `help:"Users, groups or conversations that are worked on at a time." default:"8"`
 }
 
 func (c *importAgoraCommand) Run(ctx context.Context) error {
