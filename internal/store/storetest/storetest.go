@@ -44,6 +44,8 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"Subscriptions", subscriptionTests},
 		{"Contacts", contactTests},
 		{"Groups", mucTests},
+		{"Rooms", roomTests},
+		{"GroupModel", mucModelTests},
 		{"Conversations", conversationTests},
 		{"Words", wordTests},
 		{"Files", fileTests},
