@@ -3,7 +3,6 @@ package admin
 import (
 	"context"
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/stoa-chat/stoa/errcode"
@@ -75,25 +74,21 @@ func (c *Client) Rehearse(ctx context.Context, r RehearsalRequest) (Rehearsal, e
 	if r.After != 0 {
 		ask.After = r.After.String()
 	}
-	var answer struct {
-		Data rehearsalRow `json:"data"`
-	}
-	if err := c.call(ctx, http.MethodPost, "/rehearsals", ask, &answer); err != nil {
+	row, err := data[rehearsalRow](ctx, c, call{op: "rehearse", method: http.MethodPost, path: []string{"rehearsals"}, in: ask})
+	if err != nil {
 		return Rehearsal{}, err
 	}
-	return answer.Data.rehearsal(), nil
+	return row.rehearsal(), nil
 }
 
 // Rehearsals returns the rehearsals that are not over, oldest first.
 func (c *Client) Rehearsals(ctx context.Context) ([]Rehearsal, error) {
-	var answer struct {
-		Data []rehearsalRow `json:"data"`
-	}
-	if err := c.call(ctx, http.MethodGet, "/rehearsals", nil, &answer); err != nil {
+	rows, err := data[[]rehearsalRow](ctx, c, call{op: "list rehearsals", method: http.MethodGet, path: []string{"rehearsals"}})
+	if err != nil {
 		return nil, err
 	}
-	list := make([]Rehearsal, len(answer.Data))
-	for i, row := range answer.Data {
+	list := make([]Rehearsal, len(rows))
+	for i, row := range rows {
 		list[i] = row.rehearsal()
 	}
 	return list, nil
@@ -101,15 +96,15 @@ func (c *Client) Rehearsals(ctx context.Context) ([]Rehearsal, error) {
 
 // StopRehearsal ends a rehearsal; id "" ends all of the app.
 func (c *Client) StopRehearsal(ctx context.Context, id string) error {
-	path := "/rehearsals"
+	path := []string{"rehearsals"}
 	if id != "" {
-		path += "/" + url.PathEscape(id)
+		path = append(path, id)
 	}
-	return c.call(ctx, http.MethodDelete, path, nil, &struct{}{})
+	return c.do(ctx, call{op: "stop rehearsal", method: http.MethodDelete, path: path})
 }
 
 // AdvanceClock moves the server's clock forward, for all of its apps: what depends on time (tokens, mutes, the time for
 // recalls) happens at once. Only a node that was started with rehearsals allows it; the clock never goes back.
 func (c *Client) AdvanceClock(ctx context.Context, d time.Duration) error {
-	return c.call(ctx, http.MethodPost, "/rehearsals/clock", map[string]string{"advance": d.String()}, &struct{}{})
+	return c.do(ctx, call{op: "advance clock", method: http.MethodPost, path: []string{"rehearsals", "clock"}, in: map[string]string{"advance": d.String()}})
 }

@@ -1,15 +1,11 @@
 package chat
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"io"
 	"iter"
-	"maps"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"time"
 
@@ -88,40 +84,12 @@ func (p place) changeNamed(ctx context.Context, op string, users []string, path 
 // changeEach makes a call that may work for some users and not for others.
 func (p place) changeEach(ctx context.Context, op, method string, in any, path ...string) error {
 	var answer struct {
-		Data outcomes `json:"data"`
+		Data restclient.Outcomes `json:"data"`
 	}
 	if err := p.change(ctx, op, method, in, &answer, path...); err != nil {
 		return err
 	}
-	refused := map[string]string{}
-	for _, o := range answer.Data {
-		if o.Result == false {
-			refused[o.User] = o.Reason
-		}
-	}
-	if len(refused) == 0 {
-		return nil
-	}
-	user := slices.Min(slices.Collect(maps.Keys(refused)))
-	e := fail(errcode.RequestFailed, op, user+" was refused: "+refused[user], nil)
-	e.Data = map[string]any{"users": refused}
-	return e
-}
-
-// outcomes tell how each user fared; where an answer tells nothing of the kind, there are none.
-type outcomes []struct {
-	User   string `json:"user"`
-	Result any    `json:"result"`
-	Reason string `json:"reason"`
-}
-
-func (o *outcomes) UnmarshalJSON(text []byte) error {
-	type plain outcomes
-	if text = bytes.TrimSpace(text); !bytes.HasPrefix(text, []byte("[")) {
-		text = slices.Concat([]byte("["), text, []byte("]"))
-	}
-	_ = json.Unmarshal(text, (*plain)(o))
-	return nil
+	return asError(answer.Data.Refused(op))
 }
 
 // users reads a list of user ids.

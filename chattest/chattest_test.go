@@ -247,7 +247,7 @@ func TestWrongRehearsals(t *testing.T) {
 		"an unknown code":                  {admin.RehearsalRequest{User: "bob", Code: 99999}, errcode.RequestFailed},
 		"a code of the client alone":       {admin.RehearsalRequest{User: "bob", Code: errcode.CallbackPanic}, errcode.RequestFailed},
 		"success":                          {admin.RehearsalRequest{User: "bob"}, errcode.RequestFailed},
-		"an unknown user":                  {admin.RehearsalRequest{User: "nobody", Code: errcode.Muted}, errcode.RequestFailed},
+		"an unknown user":                  {admin.RehearsalRequest{User: "nobody", Code: errcode.Muted}, errcode.UserNotFound},
 		"an unknown fault":                 {admin.RehearsalRequest{User: "bob", Fault: "flood", For: "1m"}, errcode.RequestFailed},
 		"latency without a delay":          {admin.RehearsalRequest{User: "bob", Fault: "latency", For: "1m"}, errcode.RequestFailed},
 		"a time that is none":              {admin.RehearsalRequest{User: "bob", Code: errcode.Muted, For: "soon"}, errcode.RequestFailed},

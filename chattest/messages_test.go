@@ -22,8 +22,7 @@ func TestABackendSendsAndRecalls(t *testing.T) {
 	if err := bob.Login(t.Context(), "bob", chat.Password(chattest.Password)); err != nil {
 		t.Fatal(err)
 	}
-	ids, err := server.Admin.SendMessage(t.Context(), admin.Users, admin.Message{From: "news", To: []string{"bob"}, Type: "txt",
-		Body: map[string]any{"msg": "hello"}, Ext: map[string]any{"n": 1}})
+	ids, err := server.Admin.SendMessage(t.Context(), admin.Users, admin.Message{From: "news", To: []string{"bob"}, Content: admin.Text("hello"), Ext: map[string]any{"n": 1}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,8 +46,7 @@ func TestABackendSendsAndRecalls(t *testing.T) {
 	if err := server.Admin.Recall(t.Context(), recall); !errors.Is(err, errcode.ServerUnknownError) {
 		t.Errorf("a second recall: %v", err)
 	}
-	if _, err := server.Admin.SendMessage(t.Context(), admin.Rooms, admin.Message{To: []string{"1"}, Type: "cmd",
-		Body: map[string]any{"action": "go"}, Online: true}); !errors.Is(err, errcode.RequestFailed) {
+	if _, err := server.Admin.SendMessage(t.Context(), admin.Rooms, admin.Message{To: []string{"1"}, Content: admin.Command("go"), Online: true}); !errors.Is(err, errcode.ChatroomNotExist) {
 		t.Errorf("a send to no room: %v", err)
 	}
 }

@@ -3,14 +3,17 @@
 package restclient
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -179,4 +182,38 @@ func Time(ms float64) time.Time {
 		return time.Time{}
 	}
 	return time.UnixMilli(int64(ms))
+}
+
+// Outcomes tell how each user fared in a call about several; where an answer tells nothing of the kind, there are none.
+type Outcomes []struct {
+	User   string `json:"user"`
+	Result any    `json:"result"`
+	Reason string `json:"reason"`
+}
+
+// UnmarshalJSON takes one outcome or an array of them.
+func (o *Outcomes) UnmarshalJSON(text []byte) error {
+	type plain Outcomes
+	if text = bytes.TrimSpace(text); !bytes.HasPrefix(text, []byte("[")) {
+		text = slices.Concat([]byte("["), text, []byte("]"))
+	}
+	_ = json.Unmarshal(text, (*plain)(o))
+	return nil
+}
+
+// Refused is nil, or 17 with the reasons by user id in Data under "users".
+func (o Outcomes) Refused(op string) *errcode.Error {
+	refused := map[string]string{}
+	for _, outcome := range o {
+		if outcome.Result == false {
+			refused[outcome.User] = outcome.Reason
+		}
+	}
+	if len(refused) == 0 {
+		return nil
+	}
+	user := slices.Min(slices.Collect(maps.Keys(refused)))
+	e := Fail(errcode.RequestFailed, op, user+" was refused: "+refused[user], nil)
+	e.Data = map[string]any{"users": refused}
+	return e
 }
