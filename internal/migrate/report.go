@@ -27,10 +27,10 @@ type Report struct {
 // Loss is what could not be carried over for one reason.
 type Loss struct {
 	Count    int64    `json:"count"`
-	Examples []string `json:"examples,omitempty"` // up to 10
+	Examples []string `json:"examples,omitempty"` // up to 3
 }
 
-const maxExamples = 10
+const maxExamples = 3
 
 func newReport() *Report {
 	return &Report{Carried: map[string]int64{}, Kept: map[string]int64{}, Lost: map[string]*Loss{}}
