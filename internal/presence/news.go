@@ -1,6 +1,7 @@
 package presence
 
 import (
+	"container/heap"
 	"context"
 	"slices"
 	"strconv"
@@ -64,13 +65,54 @@ func (s *Service) note(user int64, resource string, c change) {
 		s.changes[user] = of
 	}
 	of[resource] = c
-	if c.due.Before(s.next) {
-		s.next = c.due
+	turn := pending{c.due, user, resource}
+	if heap.Push(&s.turns, turn); s.turns[0] == turn {
 		select {
 		case s.wake <- struct{}{}:
 		default:
 		}
 	}
+}
+
+// pending says when it is a change's turn.
+type pending struct {
+	due      time.Time
+	user     int64
+	resource string
+}
+
+// turns are the changes that wait, as a heap. It also has some of changes that have been dropped or put off.
+type turns []pending
+
+// Len implements heap.Interface.
+func (t turns) Len() int { return len(t) }
+
+// Less implements heap.Interface.
+func (t turns) Less(i, j int) bool { return t[i].due.Before(t[j].due) }
+
+// Swap implements heap.Interface.
+func (t turns) Swap(i, j int) { t[i], t[j] = t[j], t[i] }
+
+// Push implements heap.Interface.
+func (t *turns) Push(turn any) { *t = append(*t, turn.(pending)) }
+
+// Pop implements heap.Interface.
+func (t *turns) Pop() any {
+	last := (*t)[len(*t)-1]
+	*t = (*t)[:len(*t)-1]
+	return last
+}
+
+// first returns the change whose turn is next; the lock is held.
+func (s *Service) first() (pending, bool) {
+	for len(s.turns) > 0 {
+		turn := s.turns[0]
+		if c, ok := s.changes[turn.user][turn.resource]; ok && c.due.Equal(turn.due) {
+			return turn, true
+		}
+		heap.Pop(&s.turns)
+	}
+	return pending{}, false
 }
 
 // drop forgets a change; the lock is held.
@@ -120,7 +162,6 @@ func (s *Service) sleep(ctx context.Context, d time.Duration) {
 type due struct {
 	user    int64
 	changes map[string]change
-	first   time.Time
 	// still is the devices that are offline and may come back: watchers are not told yet.
 	still []string
 }
@@ -130,37 +171,30 @@ func (s *Service) take() ([]due, time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.clock.Now()
-	s.next = now.Add(time.Hour)
 	var all []due
-	for user, of := range s.changes {
-		d := due{user: user, changes: map[string]change{}}
-		for resource, c := range of {
+	for len(all) < round {
+		turn, ok := s.first()
+		if !ok {
+			return all, time.Hour
+		}
+		if turn.due.After(now) {
+			return all, turn.due.Sub(now)
+		}
+		d := due{user: turn.user, changes: map[string]change{}}
+		for resource, c := range s.changes[turn.user] {
 			switch {
-			case c.due.After(now):
-				if c.online {
-					d.still = append(d.still, resource)
-				}
-				if c.due.Before(s.next) {
-					s.next = c.due
-				}
-				continue
-			case len(d.changes) == 0 || c.due.Before(d.first):
-				d.first = c.due
+			case !c.due.After(now):
+				d.changes[resource] = c
+			case c.online:
+				d.still = append(d.still, resource)
 			}
-			d.changes[resource] = c
 		}
-		if len(d.changes) > 0 {
-			all = append(all, d)
-		}
-	}
-	slices.SortFunc(all, func(a, b due) int { return a.first.Compare(b.first) })
-	all = all[:min(len(all), round)]
-	for _, d := range all {
 		for resource := range d.changes {
 			s.drop(d.user, resource)
 		}
+		all = append(all, d)
 	}
-	return all, s.next.Sub(now)
+	return all, 0
 }
 
 // putBack keeps what could not be told for another try.
@@ -320,8 +354,18 @@ func (s *Service) housekeep(ctx context.Context) {
 			continue
 		}
 		forgotten = time.Now()
-		if _, err := s.store.ForgetWatches(ctx, s.now(), forgetSlice); err != nil && ctx.Err() == nil {
+		s.forgetWatches(ctx)
+	}
+}
+
+func (s *Service) forgetWatches(ctx context.Context) {
+	for ctx.Err() == nil {
+		n, err := s.store.ForgetWatches(ctx, s.now(), forgetSlice)
+		if err != nil && ctx.Err() == nil {
 			s.log.Warn("forget presence subscriptions", "error", err)
+		}
+		if err != nil || n < forgetSlice {
+			return
 		}
 	}
 }

@@ -56,7 +56,7 @@ type Service struct {
 
 	mu      sync.Mutex
 	changes map[int64]map[string]change // by user and resource
-	next    time.Time                   // when the loop looks again; zero: at once
+	turns   turns                       // when it is whose turn
 
 	wake chan struct{}
 	stop context.CancelFunc

@@ -382,3 +382,34 @@ func TestFullListsAreRefused(t *testing.T) {
 		t.Errorf("too long: %v", err)
 	}
 }
+
+func TestTheOldestChangesAreTakenFirstAndWithAllOfTheirUser(t *testing.T) {
+	s := &Service{clock: clock.New(), changes: map[int64]map[string]change{}, wake: make(chan struct{}, 1)}
+	now := s.clock.Now()
+	for user := range int64(2*round + 10) { // the highest first
+		s.note(user, "a", change{due: now.Add(-time.Duration(user+1) * time.Second)})
+	}
+	s.note(5, "b", change{due: now})                                       // due with the other
+	s.note(5, "c", change{online: true, due: now.Add(time.Hour)})          // may come back
+	s.note(6, published, change{due: now.Add(time.Minute)})                // later
+	s.note(7, "gone", change{online: true, due: now.Add(-time.Hour)})      // comes back:
+	s.note(7, "gone", change{online: false, due: now.Add(-2 * time.Hour)}) // nothing to tell
+	last := int64(2*round + 10)
+	for _, want := range []int{round, round, 10, 0} {
+		taken, wait := s.take()
+		if len(taken) != want {
+			t.Fatalf("%d users are taken, want %d", len(taken), want)
+		}
+		for _, d := range taken {
+			if d.user != last-1 {
+				t.Fatalf("user %d is taken after %d", d.user, last)
+			}
+			if last = d.user; d.user == 5 && (len(d.changes) != 2 || len(d.still) != 1) {
+				t.Errorf("of user 5 is taken %v, still away is %v", d.changes, d.still)
+			}
+		}
+		if want == 0 && (wait > time.Minute || wait < 50*time.Second) {
+			t.Errorf("wait %v", wait)
+		}
+	}
+}

@@ -112,13 +112,22 @@ func (a *apns) Send(ctx context.Context, token string, note Note) error {
 	header.Set("apns-priority", "10")
 	header.Set("apns-expiration", strconv.FormatInt(a.clock.Now().Add(maxAge).Unix(), 10))
 	header.Set("apns-collapse-id", note.Message)
-	body := map[string]any{
-		"aps": map[string]any{
-			"alert": map[string]string{"title": note.Title, "body": note.Body},
-			"badge": note.Badge, "sound": "default", "thread-id": note.Conversation,
-		},
-		"f": note.From, "t": note.Conversation, "m": note.Message, "kind": note.Kind,
+	alert := map[string]string{"title": note.Title, "body": note.Body}
+	if note.Subtitle != "" {
+		alert["subtitle"] = note.Subtitle
 	}
+	aps := map[string]any{"alert": alert, "badge": note.Badge, "sound": "default"}
+	if note.Conversation != "" {
+		aps["thread-id"] = note.Conversation
+	}
+	if note.Action != "" {
+		aps["category"] = note.Action
+	}
+	body := map[string]any{}
+	for key, value := range note.data() {
+		body[key] = value
+	}
+	body["aps"] = aps
 	answer, text, err := post(ctx, a.client, a.base+"/3/device/"+url.PathEscape(token), header, body)
 	if err != nil {
 		return fmt.Errorf("ask Apple: %w", err)

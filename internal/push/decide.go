@@ -1,9 +1,11 @@
 package push
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -24,6 +26,7 @@ const (
 	membersLife = 5 * time.Second  // that a list of members is used
 	maxMembers  = 10_000           // lists of members that are remembered
 	retryAfter  = time.Second      // when the store did not answer
+	claimTime   = 10 * time.Minute // in which no other node looks at what an ended one left behind
 )
 
 // Committed implements delivery.Observer.
@@ -60,7 +63,8 @@ func (s *Service) decideAll(ctx context.Context) {
 	for ctx.Err() == nil {
 		messages, behind := s.take()
 		if len(messages) > 0 {
-			for ctx.Err() == nil {
+			messages = slices.DeleteFunc(messages, func(m store.Found) bool { return s.caught[m.ID] })
+			for len(messages) > 0 && ctx.Err() == nil {
 				err := s.decide(ctx, messages, s.node)
 				if err == nil {
 					break
@@ -123,8 +127,11 @@ func (s *Service) begin(ctx context.Context) error {
 }
 
 // moveOn moves the mark while there is nothing to look at, so that a start need not go through all that came meanwhile. What
-// was given its id long ago has been committed, and been in the queue, or it never will.
+// was given its id long ago has been committed, and been in the queue, or it never will. What was caught so long ago is in the
+// queue no more.
 func (s *Service) moveOn(ctx context.Context) error {
+	old := idBefore(2 * maxLate)
+	maps.DeleteFunc(s.caught, func(id int64, _ bool) bool { return id < old })
 	if !s.accounts.AnyApp(notifies) {
 		return nil
 	}
@@ -146,7 +153,7 @@ func (s *Service) keep(ctx context.Context, notifications []store.Notification, 
 
 // inherit looks at what nodes that have ended have not looked at.
 func (s *Service) inherit(ctx context.Context) error {
-	marks, err := s.store.LostPushMarks(ctx, s.now())
+	marks, err := s.store.ClaimPushMarks(ctx, s.now(), s.now()+claimTime.Milliseconds())
 	for _, mark := range marks {
 		if err := s.catchUp(ctx, mark.Node, mark.ID); err != nil {
 			return err
@@ -158,9 +165,11 @@ func (s *Service) inherit(ctx context.Context) error {
 	return err
 }
 
-// catchUp looks at the messages of a node after a mark that are in the store.
+// catchUp looks at the messages of a node after a mark that are in the store. Those that come while it does may be in the
+// queue, too: they are noted, so as not to be looked at twice.
 func (s *Service) catchUp(ctx context.Context, node int, mark int64) error {
 	mark = max(mark, idBefore(maxLate))
+	recent := idBefore(settled)
 	for ctx.Err() == nil {
 		entries, err := s.store.EntriesAfter(ctx, mark, slice)
 		if err != nil || len(entries) == 0 {
@@ -175,38 +184,37 @@ func (s *Service) catchUp(ctx context.Context, node int, mark int64) error {
 		if err := s.decide(ctx, mine, node); err != nil {
 			return err
 		}
+		for _, m := range mine {
+			if node == s.node && m.ID > recent {
+				s.caught[m.ID] = true
+			}
+		}
 	}
 	return ctx.Err()
 }
 
 // candidate is a reader who may have to be told.
 type candidate struct {
-	message store.Found
+	message *store.Found
 	user    int64
-	what    content
 }
 
 // decide stores who is to be told of messages of a node, and that they have been looked at.
 func (s *Service) decide(ctx context.Context, messages []store.Found, node int) error {
 	var candidates []candidate
-	users := map[int64]bool{}
-	for _, m := range messages {
+	for i := range messages {
+		m := &messages[i]
 		readers, err := s.readers(ctx, m.Key)
 		if err != nil {
 			return err
 		}
-		what, err := contentOf(m.Entry)
-		if err != nil || what.silent {
-			continue // what is no message is told to nobody
-		}
 		for _, user := range readers {
 			if user != m.Sender && m.Audience.Has(user) {
-				candidates = append(candidates, candidate{m, user, what})
-				users[user] = true
+				candidates = append(candidates, candidate{m, user})
 			}
 		}
 	}
-	notifications, err := s.chosen(ctx, candidates, users)
+	notifications, err := s.chosen(ctx, candidates)
 	if err != nil {
 		return err
 	}
@@ -251,42 +259,45 @@ func (s *Service) readers(ctx context.Context, key store.Key) ([]int64, error) {
 }
 
 // chosen returns a notification for each device that is to be told: its user is away and wants to know.
-func (s *Service) chosen(ctx context.Context, candidates []candidate, users map[int64]bool) ([]store.Notification, error) {
-	if len(candidates) == 0 {
-		return nil, nil
+func (s *Service) chosen(ctx context.Context, candidates []candidate) ([]store.Notification, error) {
+	candidates, devices, err := s.reachable(ctx, candidates)
+	if err != nil || len(candidates) == 0 {
+		return nil, err
 	}
-	var all, away []int64
-	for user := range users {
-		all = append(all, user)
+	contents := map[*store.Found]content{}
+	var keys []store.UserPushKey
+	for _, c := range candidates {
+		what, read := contents[c.message]
+		if !read {
+			if what, err = contentOf(c.message.Entry); err != nil {
+				what.silent = true // what is no message is told to nobody
+			}
+			contents[c.message] = what
+		}
+		if !what.silent {
+			keys = append(keys, store.UserPushKey{User: c.user}, store.UserPushKey{User: c.user, PushKey: c.conversation(what)})
+		}
 	}
-	sessions, err := s.store.SessionsOf(ctx, all, s.now())
+	slices.SortFunc(keys, func(a, b store.UserPushKey) int {
+		return cmp.Or(cmp.Compare(a.User, b.User), cmp.Compare(a.Scope, b.Scope), cmp.Compare(a.Target, b.Target))
+	})
+	rows, err := s.store.PushSettingsOf(ctx, slices.Compact(keys))
 	if err != nil {
 		return nil, err
 	}
-	for _, session := range sessions {
-		delete(users, session.User)
-	}
-	for user := range users {
-		away = append(away, user)
-	}
-	tokens, err := s.store.PushTokens(ctx, away)
-	if err != nil {
-		return nil, err
-	}
-	devices := map[int64][]store.PushToken{}
-	for _, t := range tokens {
-		devices[t.User] = append(devices[t.User], t)
+	settings := map[store.UserPushKey]store.PushSetting{}
+	for _, row := range rows {
+		settings[store.UserPushKey{User: row.User, PushKey: row.PushKey}] = row.PushSetting
 	}
 	var notifications []store.Notification
 	for _, c := range candidates {
-		if len(devices[c.user]) == 0 {
-			continue
-		}
+		what := contents[c.message]
 		app, ok := s.accounts.AppByID(c.message.Key.App)
-		if !ok {
+		if !ok || what.silent {
 			continue
 		}
-		wanted, err := s.wants(ctx, c)
+		general, own := settings[store.UserPushKey{User: c.user}], settings[store.UserPushKey{User: c.user, PushKey: c.conversation(what)}]
+		wanted, err := s.wants(ctx, c.user, what, general, own)
 		if err != nil {
 			return nil, err
 		}
@@ -300,43 +311,66 @@ func (s *Service) chosen(ctx context.Context, candidates []candidate, users map[
 	return notifications, nil
 }
 
+// reachable returns those candidates who are away and have a device with a push token, and these devices.
+func (s *Service) reachable(ctx context.Context, candidates []candidate) ([]candidate, map[int64][]store.PushToken, error) {
+	users := map[int64]bool{}
+	for _, c := range candidates {
+		users[c.user] = true
+	}
+	if len(users) == 0 {
+		return nil, nil, nil
+	}
+	sessions, err := s.store.SessionsOf(ctx, slices.Collect(maps.Keys(users)), s.now())
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, session := range sessions {
+		delete(users, session.User)
+	}
+	tokens, err := s.store.PushTokens(ctx, slices.Collect(maps.Keys(users)))
+	if err != nil {
+		return nil, nil, err
+	}
+	devices := map[int64][]store.PushToken{}
+	for _, t := range tokens {
+		devices[t.User] = append(devices[t.User], t)
+	}
+	return slices.DeleteFunc(candidates, func(c candidate) bool { return len(devices[c.user]) == 0 }), devices, nil
+}
+
+// conversation names the setting of the conversation that a message is in.
+func (c candidate) conversation(what content) store.PushKey {
+	if c.message.Key.Kind == store.KindMuc {
+		return store.PushKey{Scope: store.PushPlace, Target: what.To}
+	}
+	return store.PushKey{Scope: store.PushPeer, Target: strconv.FormatInt(c.message.Sender, 10)}
+}
+
 func hasProvider(app *account.App, name string) bool {
 	return slices.ContainsFunc(app.Settings.PushProviders, func(p account.PushProvider) bool { return p.Name == name })
 }
 
-// wants tells whether a user wants to be told of a message.
-func (s *Service) wants(ctx context.Context, c candidate) (bool, error) {
-	conversation := store.PushKey{Scope: store.PushPeer, Target: strconv.FormatInt(c.message.Sender, 10)}
-	if c.message.Key.Kind == store.KindMuc {
-		conversation = store.PushKey{Scope: store.PushPlace, Target: c.what.To}
-	}
-	rows, err := s.store.PushSettings(ctx, c.user, []store.PushKey{{Scope: store.PushAll}, conversation})
-	if err != nil {
-		return false, err
-	}
+// wants tells whether a user wants to be told of a message, by the setting for all conversations and by that of this one,
+// which counts if it says something.
+func (s *Service) wants(ctx context.Context, user int64, what content, general, own store.PushSetting) (bool, error) {
 	now := s.clock.Now()
-	kind := TypeAll
-	for scope := range 2 { // that of the conversation comes last, and counts
-		for _, row := range rows {
-			if (row.Scope == store.PushAll) != (scope == 0) {
-				continue
-			}
-			if row.Type != "" {
-				kind = row.Type
-			}
-			if !c.what.forced && (row.Until > now.UnixMilli() || quiet(row.Quiet, now)) {
-				return false, nil
-			}
+	for _, setting := range []store.PushSetting{general, own} {
+		if !what.forced && (setting.Until > now.UnixMilli() || quiet(setting.Quiet, now)) {
+			return false, nil
 		}
 	}
-	if kind != TypeAt || c.what.mentionsAll {
+	kind := cmp.Or(own.Type, general.Type, TypeAll)
+	if kind != TypeAt || what.mentionsAll {
 		return kind != TypeNone, nil
 	}
-	user, err := s.store.UserByID(ctx, c.user)
+	if len(what.mentions) == 0 {
+		return false, nil
+	}
+	u, err := s.store.UserByID(ctx, user)
 	if errors.Is(err, store.ErrNotFound) {
 		return false, nil
 	}
-	return slices.Contains(c.what.mentions, user.Name), err
+	return slices.Contains(what.mentions, u.Name), err
 }
 
 // content is what a message says to who decides on notifications, and to who words them.

@@ -1,9 +1,11 @@
 package push
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -14,26 +16,43 @@ import (
 )
 
 const (
-	atOnce     = 16               // notifications under way
-	taken      = 64               // notifications that are taken from the store together
-	askEvery   = time.Second      // for what is due
-	again      = 2 * time.Minute  // when what was taken, and neither delivered nor given back, is due again
-	firstRetry = 2 * time.Second  // it doubles with each
-	lastRetry  = 30 * time.Minute // and becomes no longer
-	maxAge     = 24 * time.Hour   // later nobody is told any more
-	sendTime   = 20 * time.Second // for a provider to answer
-	maxTitle   = 64               // characters
-	maxBody    = 150              // characters
+	atOnce      = 16               // notifications under way
+	taken       = 64               // notifications that are taken from the store together
+	askEvery    = time.Second      // for what is due
+	again       = 2 * time.Minute  // when what was taken, and neither delivered nor given back, is due again
+	firstRetry  = 2 * time.Second  // it doubles with each
+	lastRetry   = 30 * time.Minute // and becomes no longer
+	maxAge      = 24 * time.Hour   // later nobody is told any more
+	sendTime    = 20 * time.Second // for a provider to answer
+	spreadSlice = 500              // users for whom notifications are made together
+	dropEvery   = 10 * time.Minute // for what backends have told long ago
+	dropSlice   = 1000
+	maxTitle    = 64  // characters
+	maxBody     = 150 // characters
 )
 
 // Note is a notification as a device shows it.
 type Note struct {
 	Title, Body  string
+	Subtitle     string // of Apple's devices; empty: none
 	Badge        int    // unread messages of the user
-	Message      string // id
+	Message      string // its id; of what a backend tells an id of its own
 	From         string // the sender's id
 	Conversation string // the sender's id, or that of the group or thread
-	Kind         string // chat or groupchat
+	Kind         string // chat or groupchat; push is what a backend tells, without a message: it has no sender and conversation
+	Action       string // what the device does when it is touched; empty: it opens the app
+	Extra        map[string]string
+}
+
+// data is what an app can read of a note.
+func (n Note) data() map[string]string {
+	data := map[string]string{}
+	maps.Copy(data, n.Extra)
+	data["m"], data["kind"] = n.Message, n.Kind
+	if n.Conversation != "" {
+		data["f"], data["t"] = n.From, n.Conversation
+	}
+	return data
 }
 
 // provider is the port to a service that reaches devices. Send returns nil when the service has taken the note, an error
@@ -60,15 +79,27 @@ func (e *laterError) Unwrap() error { return e.err }
 
 // deliverAll works off what is due.
 func (s *Service) deliverAll(ctx context.Context) {
+	var dropped time.Time
 	for ctx.Err() == nil {
 		moved := s.clock.Moved()
+		spread, err := s.store.SpreadPush(ctx, spreadSlice)
+		if err != nil {
+			s.failed(ctx, "spread a push", err)
+			continue
+		}
 		n, err := s.deliverSome(ctx)
 		if err != nil {
 			s.failed(ctx, "deliver notifications", err)
 			continue
 		}
-		if n > 0 {
+		if spread || n > 0 {
 			continue
+		}
+		if time.Since(dropped) >= dropEvery {
+			dropped = time.Now()
+			if _, err := s.store.DropPushes(ctx, s.now()-2*maxAge.Milliseconds(), dropSlice); err != nil {
+				s.failed(ctx, "remove pushes", err)
+			}
 		}
 		timer := time.NewTimer(askEvery)
 		select {
@@ -142,12 +173,21 @@ func (s *Service) deliver(ctx context.Context, n store.Notification) error {
 	if !ok || !notifies(app) {
 		return fmt.Errorf("%w: the app notifies nobody", errGone)
 	}
-	sessions, err := s.store.SessionsOf(ctx, []int64{n.User}, s.now())
-	if err != nil {
-		return err
+	var told backendPush
+	if n.Timeline == 0 {
+		var err error
+		if told, err = s.backendPush(ctx, n); err != nil {
+			return err
+		}
 	}
-	if len(sessions) > 0 {
-		return fmt.Errorf("%w: the user has come online", errGone)
+	if n.Timeline != 0 || told.Strategy == StrategyAway {
+		sessions, err := s.store.SessionsOf(ctx, []int64{n.User}, s.now())
+		if err != nil {
+			return err
+		}
+		if len(sessions) > 0 {
+			return fmt.Errorf("%w: the user has come online", errGone)
+		}
 	}
 	user, err := s.store.UserByID(ctx, n.User)
 	if errors.Is(err, store.ErrNotFound) || err == nil && !user.Active {
@@ -163,15 +203,25 @@ func (s *Service) deliver(ctx context.Context, n store.Notification) error {
 	if err != nil {
 		return err
 	}
-	note, err := s.note(ctx, n)
+	var note Note
+	if n.Timeline == 0 {
+		note, err = s.backendNote(ctx, app, token, told, n.Seq)
+	} else {
+		note, err = s.note(ctx, n)
+	}
 	if err != nil {
 		return err
 	}
+	return s.send(ctx, p, token, note)
+}
+
+// send gives a note to a provider, and forgets a token that it does not know any more.
+func (s *Service) send(ctx context.Context, p provider, token store.PushToken, note Note) error {
 	ctx, cancel := context.WithTimeout(ctx, sendTime)
 	defer cancel()
-	err = p.Send(ctx, token.Token, note)
+	err := p.Send(ctx, token.Token, note)
 	if errors.Is(err, errDead) {
-		s.log.Info("push token removed", "user", n.User, "notifier", token.Notifier, "error", err)
+		s.log.Info("push token removed", "user", token.User, "notifier", token.Notifier, "error", err)
 		return errors.Join(err, s.store.DropPushToken(ctx, token))
 	}
 	return err
@@ -263,30 +313,17 @@ func (s *Service) note(ctx context.Context, n store.Notification) (note Note, er
 	} else {
 		note.Title, note.Body = "New message", "You have a new message"
 	}
-	own, _ := valueOf(c.Ext["em_push_ext"]).(map[string]any)
-	if title, _ := own["title"].(string); title != "" {
-		note.Title = title
-	}
-	if body, _ := own["content"].(string); body != "" {
-		note.Body = body
-	}
+	err = s.reword(ctx, n, entries[0], c, wanted.Template, &note)
 	note.Title, note.Body = cut(note.Title, maxTitle), cut(note.Body, maxBody)
-	return note, nil
+	return note, err
 }
 
 // wording is a notification that shows sender and content: the title is the sender or the group.
 func (s *Service) wording(ctx context.Context, n store.Notification, e store.Entry, c content) (title, body string, err error) {
-	title = c.From
-	sender, err := s.store.UserByID(ctx, e.Sender)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
+	if title, err = s.senderOf(ctx, e, c); err != nil {
 		return "", "", err
 	}
-	if sender.Nickname != "" {
-		title = sender.Nickname
-	}
-	if len(c.Bodies) > 0 {
-		body = wordOf(c.Bodies[0])
-	}
+	body = c.text()
 	if c.Type == "chat" {
 		return title, body, nil
 	}
@@ -299,6 +336,23 @@ func (s *Service) wording(ctx context.Context, n store.Notification, e store.Ent
 		title = place.Title
 	}
 	return title, body, nil
+}
+
+// senderOf is what a notification calls the sender: the nickname, if there is one.
+func (s *Service) senderOf(ctx context.Context, e store.Entry, c content) (string, error) {
+	sender, err := s.store.UserByID(ctx, e.Sender)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return "", err
+	}
+	return cmp.Or(sender.Nickname, c.From), nil
+}
+
+// text is what a notification says of a message.
+func (c content) text() string {
+	if len(c.Bodies) == 0 {
+		return ""
+	}
+	return wordOf(c.Bodies[0])
 }
 
 // wordOf is what a notification says of a content.

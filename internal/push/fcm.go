@@ -130,12 +130,17 @@ func (f *fcm) Send(ctx context.Context, token string, note Note) error {
 	}
 	header := http.Header{}
 	header.Set("Authorization", "Bearer "+bearer)
+	// A device shows one of those with the same tag: what was sent twice is seen once.
+	shown := map[string]any{"notification_count": note.Badge, "tag": note.Message}
+	if note.Action != "" {
+		shown["click_action"] = note.Action
+	}
 	body := map[string]any{"message": map[string]any{
 		"token":        token,
 		"notification": map[string]string{"title": note.Title, "body": note.Body},
-		"data":         map[string]string{"f": note.From, "t": note.Conversation, "m": note.Message, "kind": note.Kind},
+		"data":         note.data(),
 		"android": map[string]any{
-			"priority": "HIGH", "ttl": fmt.Sprintf("%ds", int(maxAge.Seconds())), "notification": map[string]any{"notification_count": note.Badge},
+			"priority": "HIGH", "ttl": fmt.Sprintf("%ds", int(maxAge.Seconds())), "notification": shown,
 		},
 	}}
 	answer, text, err := post(ctx, f.client, f.base+"/v1/projects/"+url.PathEscape(f.account.Project)+"/messages:send", header, body)

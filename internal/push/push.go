@@ -41,6 +41,7 @@ var (
 type Store interface {
 	store.Push
 	store.Notifications
+	store.Pushes
 	UserByID(ctx context.Context, id int64) (store.User, error)
 	Muc(ctx context.Context, app int64, name string) (store.Muc, error)
 	SessionsOf(ctx context.Context, users []int64, now int64) ([]store.Session, error)
@@ -68,6 +69,7 @@ type Service struct {
 
 	decided int64 // the id of the last message that has been looked at; the decider's alone
 	noted   time.Time
+	caught  map[int64]bool    // by id: what was looked at and may still be in the queue; the decider's alone
 	members map[int64]members // by group or thread; the decider's alone
 
 	provideMu sync.Mutex
@@ -79,7 +81,7 @@ type Service struct {
 func New(accounts *account.Service, s Store, d *delivery.Service, c *clock.Clock, node int, m *Metrics, log *slog.Logger) *Service {
 	return &Service{accounts: accounts, store: s, delivery: d, clock: c, node: node, metrics: m, log: log, client: newClient(),
 		wake: make(chan struct{}, 1), more: make(chan struct{}, 1),
-		members: map[int64]members{}, providers: map[providerKey]provided{}}
+		caught: map[int64]bool{}, members: map[int64]members{}, providers: map[providerKey]provided{}}
 }
 
 // Run decides and delivers until the context ends.

@@ -80,7 +80,7 @@ func TestGoogleIsAskedAsItWants(t *testing.T) {
 	want := map[string]any{"message": map[string]any{
 		"token": "token-of-bob", "notification": map[string]any{"title": "Al", "body": "hello you"},
 		"data":    map[string]any{"f": "alice", "t": "alice", "m": fmt.Sprint(sent.ID), "kind": "chat"},
-		"android": map[string]any{"priority": "HIGH", "ttl": "86400s", "notification": map[string]any{"notification_count": 1.0}},
+		"android": map[string]any{"priority": "HIGH", "ttl": "86400s", "notification": map[string]any{"notification_count": 1.0, "tag": fmt.Sprint(sent.ID)}},
 	}}
 	if diff := cmp.Diff(want, got.body); diff != "" {
 		t.Error(diff)

@@ -20,7 +20,7 @@ import (
 func fill(r Route) string {
 	return strings.NewReplacer("{user}", "alice", "{resource}", "webim_web_1", "{friend}", "bob", "{peer}", "bob", "{group}", "42",
 		"{expiry}", "60", "{status}", "1", "{type}", "1",
-		"{member}", "bob", "{members}", "bob", "{message}", "7").Replace(r.Pattern)
+		"{member}", "bob", "{members}", "bob", "{message}", "7", "{name}", "sale", "{label}", "vip").Replace(r.Pattern)
 }
 
 // caller is somebody with a token, or without.
@@ -154,6 +154,17 @@ func TestEveryRouteServesItsCallers(t *testing.T) {
 		"PUT /users/{user}/notification/chatgroup/{group}": `{"type":"NONE"}`,
 		"PUT /users/{user}/notification/language":          `{"translationLanguage":"fr"}`,
 		"PUT /users/{user}/push/binding":                   `{"device_id":"d","notifier_name":"n","device_token":"t"}`,
+		"PUT /users/{user}/notification/template":          `{"templateName":"t"}`,
+
+		"PUT /push/nickname":              `[{"username":"alice","push_nickname":"Al"}]`,
+		"POST /notification/template":     `{"name":"t","title_pattern":"a","content_pattern":"b"}`,
+		"POST /push/sync/{member}":        `{"pushMessage":{"title":"a"}}`,
+		"POST /push/single":               `{"targets":["bob"],"pushMessage":{"title":"a"}}`,
+		"POST /push/list/label":           `{"targets":["vip"],"pushMessage":{"title":"a"}}`,
+		"POST /push/task":                 `{"pushMessage":{"title":"a"}}`,
+		"POST /push/label":                `{"name":"carol"}`,
+		"POST /push/label/{label}/user":   `{"usernames":["bob"]}`,
+		"DELETE /push/label/{label}/user": `{"usernames":["bob"]}`,
 
 		"POST /users/{user}/presence":                     `{"usernames":["bob"]}`,
 		"DELETE /users/{user}/presence":                   `["bob"]`,
@@ -228,6 +239,7 @@ func TestEveryRouteServesItsCallers(t *testing.T) {
 						w.send("POST", "/acme/demo/users/bob/contacts/apply", w.bearer("bob"), `{"usernames":["alice"]}`)
 					}
 					w.text("bob", "alice", "hello")
+					w.pushGround(r)
 					path, body := "/acme/demo"+fill(r)+"?"+queries[r.String()], bodies[r.String()]
 					if strings.HasPrefix(r.Pattern, "/easemob/") {
 						path = r.Pattern + "?app_key=" + url.QueryEscape(w.app.Key())

@@ -25,7 +25,7 @@ func TestWhatBackendsWereNotTold(t *testing.T) {
 	for i := range 3 {
 		row := store.Callback{App: w.app.ID, Rule: "all", Event: fmt.Sprint("acme#demo_", i), Created: at + int64(i), Dead: at + 9, Attempts: 7, Error: "status 500",
 			Body: fmt.Appendf(nil, `{"msg_id":"%d"}`, i)}
-		w.must(w.callbacks.PutCallbacks(t.Context(), []store.Callback{row}, store.CallbackMark{}))
+		w.must(w.store.PutCallbacks(t.Context(), []store.Callback{row}, store.CallbackMark{}))
 	}
 	first := w.send("GET", "/acme/demo/callbacks/dead?limit=2&rule=all", w.bearer("app"), "")
 	rows := first.object["data"].([]any)

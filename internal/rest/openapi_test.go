@@ -229,6 +229,7 @@ func (w *world) stage(r Route, n string) (path string, live *strings.Replacer) {
 	} else {
 		w.send("POST", "/acme/demo/users/bob/contacts/apply", w.bearer("bob"), `{"usernames":["alice"]}`)
 	}
+	w.pushGround(r)
 	said, place, started := fmt.Sprint(w.text("alice", "bob", "hello")), "own-"+n, ""
 	if aboutPlaces(r) {
 		path, _ = w.ground(r, n)

@@ -30,6 +30,7 @@ func (a *API) pushRoutes() []Route {
 		{http.MethodGet, "/users/{user}/notification/language", AppOrSelf, a.getPushLanguage},
 		{http.MethodPut, "/users/{user}/push/binding", AppOrSelf, a.bindPush},
 		{http.MethodGet, "/users/{user}/push/binding", AppOrSelf, a.boundPush},
+		{http.MethodPut, "/users/{user}/notification/template", AppOrSelf, a.choosePushTemplate},
 	}
 }
 

@@ -115,3 +115,96 @@ func TestSilenceEndsByItself(t *testing.T) {
 		t.Errorf("after the end: %s", got.text)
 	}
 }
+
+// pushGround makes what a route about templates and labels needs to succeed.
+func (w *world) pushGround(r Route) {
+	w.Helper()
+	if strings.Contains(r.Pattern, "/template/") {
+		w.play([]step{{"POST", "/acme/demo/notification/template", "app", `{"name":"sale","title_pattern":"a","content_pattern":"b"}`, 200, "", ""}})
+	}
+	if strings.HasPrefix(r.Pattern, "/push/") { // an app may have few pushes under way
+		_, err := w.store.SpreadPush(w.Context(), 100)
+		w.must(err)
+	}
+	if strings.Contains(r.Pattern, "/label") {
+		w.send("POST", "/acme/demo/push/label", w.bearer("app"), `{"name":"vip"}`) // it may be there
+		w.play([]step{{"POST", "/acme/demo/push/label/vip/user", "app", `{"usernames":["bob"]}`, 200, "", ""}})
+	}
+}
+
+func TestABackendNotifies(t *testing.T) {
+	const app, label = "/acme/demo", "/acme/demo/push/label"
+	illegal, absent := `{"error":"illegal_argument"}`, `{"error":"ResourceNotFoundException"}`
+	bind := step{"PUT", app + "/users/alice/push/binding", "app", `{"device_id":"phone","notifier_name":"log","device_token":"t"}`, 200, "", ""}
+	message := `"pushMessage":{"title":"Sale","content":"Now","ext":{"k":1},"config":{"badge":{"setNum":3}}}`
+	playAll(t, map[string]scenario{
+		"nicknames of several users are set together": {steps: []step{
+			{"PUT", app + "/push/nickname", "app", `[{"username":"Alice","push_nickname":"Al"},{"username":"bob","push_nickname":"B"}]`, 200, `{"entities":[{"username":"alice","push_nickname":"Al"},{"username":"bob","push_nickname":"B"}]}`, ""},
+			{"PUT", app + "/push/nickname", "app", `[{"username":"alice","push_nickname":"C"},{"username":"nobody","push_nickname":"N"}]`, 404, noUser, ""},
+			{"GET", app + "/users/alice", "app", "", 200, `{"entities":[{"nickname":"Al"}]}`, ""},
+			{"PUT", app + "/push/nickname", "app", `[]`, 400, description("illegal_argument", "put user push nicknames illegal empty request body"), ""},
+			{"PUT", app + "/push/nickname", "app", `[` + strings.Repeat(`{"username":"alice","push_nickname":"x"},`, 50) + `{"username":"bob","push_nickname":"x"}]`, 400, description("illegal_argument", "put user push nicknames exceeds the limit"), ""},
+			{"PUT", app + "/push/nickname", "app", `[{"username":"alice","push_nickname":"` + strings.Repeat("x", 101) + `"}]`, 400, illegal, ""},
+			{"PUT", app + "/push/nickname", "app", `{}`, 400, invalidBody, ""},
+		}},
+		"templates are made, changed, read and removed": {steps: []step{
+			{"POST", app + "/notification/template", "app", `{"name":"sale","title_pattern":"{0}","content_pattern":"{0}: {1}"}`, 200, `{"data":{"name":"sale","title_pattern":"{0}","content_pattern":"{0}: {1}"}}`, ""},
+			{"POST", app + "/notification/template", "app", `{"name":"sale","title_pattern":"new","content_pattern":"c"}`, 200, "", ""},
+			{"GET", app + "/notification/template/sale", "app", "", 200, `{"data":{"title_pattern":"new"}}`, ""},
+			{"DELETE", app + "/notification/template/sale", "app", "", 200, `{"data":{"name":"sale"}}`, ""},
+			{"GET", app + "/notification/template/sale", "app", "", 404, `{"error":"resource_not_found"}`, ""},
+			{"DELETE", app + "/notification/template/sale", "app", "", 404, `{"error":"resource_not_found"}`, ""},
+			{"POST", app + "/notification/template", "app", `{"name":"no name","title_pattern":"a","content_pattern":"b"}`, 400, illegal, ""},
+			{"POST", app + "/notification/template", "app", `{"name":"a","title_pattern":"","content_pattern":"b"}`, 400, illegal, ""},
+			{"PUT", app + "/users/alice/notification/template", "alice", `{"templateName":"sale"}`, 200, `{"data":{"templateName":"sale"}}`, ""},
+			{"PUT", app + "/users/alice/notification/template", "alice", `{"templateName":"no name"}`, 400, illegal, ""},
+			{"PUT", app + "/users/alice/notification/template", "alice", `{}`, 400, invalidBody, ""},
+		}},
+		"labels gather users": {steps: []step{
+			{"POST", label, "app", `{"name":"vip","description":"who pays"}`, 200, `{"data":{"name":"vip","description":"who pays"}}`, ""},
+			{"POST", label, "app", `{"name":"new"}`, 200, "", ""},
+			{"POST", label, "app", `{"name":"vip"}`, 400, illegal, ""},
+			{"POST", label, "app", `{"name":""}`, 400, illegal, ""},
+			{"POST", label + "/vip/user", "app", `{"usernames":["Alice","bob","nobody"]}`, 200, `{"data":{"success":["alice","bob"]}}`, ""},
+			{"GET", label + "/vip", "app", "", 200, `{"data":{"name":"vip","count":2}}`, ""},
+			{"GET", label + "/vip/user?limit=1", "app", "", 200, `{"data":[{"username":"alice"}]}`, ""},
+			{"GET", label + "/vip/user?limit=1&cursor={cursor}", "app", "", 200, `{"data":[{"username":"bob"}]}`, ""},
+			{"GET", label + "/vip/user/bob", "app", "", 200, `{"data":{"username":"bob"}}`, ""},
+			{"GET", label + "/new/user/bob", "app", "", 404, `{"error":"resource_not_found"}`, ""},
+			{"GET", label + "/vip/user/nobody", "app", "", 404, noUser, ""},
+			{"DELETE", label + "/vip/user", "app", `{"usernames":["bob"]}`, 200, `{"data":{"success":["bob"],"fail":{}}}`, ""},
+			{"DELETE", label + "/vip/user", "app", `{"usernames":["bob"]}`, 200, `{"data":{"success":[],"fail":{"bob":"bob has not the label"}}}`, ""},
+			{"GET", label + "?limit=1", "app", "", 200, `{"data":[{"name":"new","count":0}]}`, ""},
+			{"GET", label + "?limit=1&cursor={cursor}", "app", "", 200, `{"data":[{"name":"vip","count":1}]}`, ""},
+			{"DELETE", label + "/vip", "app", "", 200, `{"data":"success"}`, ""},
+			{"DELETE", label + "/vip", "app", "", 400, absent, ""},
+			{"GET", label + "/vip", "app", "", 400, description("ResourceNotFoundException", "push label not exists of vip"), ""},
+			{"POST", label + "/vip/user", "app", `{"usernames":["bob"]}`, 400, absent, ""},
+			{"POST", label + "/new/user", "app", `{"usernames":[]}`, 400, illegal, ""},
+			{"POST", label + "/new/user", "app", `{}`, 400, invalidBody, ""},
+		}},
+		"a push says who is notified": {settings: `{"push_providers":[{"name":"log","type":"log"}]}`, steps: []step{
+			bind,
+			{"POST", app + "/push/sync/alice", "app", `{` + message + `}`, 200, `{"data":[{"pushStatus":"SUCCESS","data":{"device_id":"phone"}}]}`, ""},
+			{"POST", app + "/push/sync/bob", "app", `{` + message + `}`, 200, `{"data":[{"pushStatus":"FAIL","desc":"no push binding"}]}`, ""},
+			{"POST", app + "/push/sync/nobody", "app", `{` + message + `}`, 200, `{"data":[{"pushStatus":"FAIL","desc":"appUser not exists"}]}`, ""},
+			{"POST", app + "/push/single", "app", `{"targets":["Alice","bob","nobody"],"strategy":3,` + message + `}`, 200, `{"data":[{"id":"alice","pushStatus":"ASYNC_SUCCESS","desc":"async success."},{"id":"bob","pushStatus":"FAIL","desc":"no push binding"},{"id":"nobody","pushStatus":"FAIL","desc":"appUser not exists"}]}`, ""},
+			{"POST", label, "app", `{"name":"vip"}`, 200, "", ""},
+			{"POST", app + "/push/list/label", "app", `{"targets":["vip"],` + message + `}`, 200, `{"data":{}}`, ""},
+			{"POST", app + "/push/task", "app", `{"strategy":0,` + message + `}`, 200, "", ""},
+			{"POST", app + "/push/list/label", "app", `{"targets":["none"],` + message + `}`, 400, absent, ""},
+			{"POST", app + "/push/list/label", "app", `{` + message + `}`, 400, illegal, ""},
+			{"POST", app + "/push/single", "app", `{"targets":[],` + message + `}`, 400, illegal, ""},
+			{"POST", app + "/push/task", "app", `{"strategy":1,` + message + `}`, 400, illegal, ""},
+			{"POST", app + "/push/task", "app", `{}`, 400, illegal, ""},
+			{"POST", app + "/push/task", "app", `{"pushMessage":{"title":"` + strings.Repeat("x", 33) + `"}}`, 400, illegal, ""},
+			{"POST", app + "/push/task", "app", `{"pushMessage":{"title":"a","ext":{"k":"` + strings.Repeat("x", 1024) + `"}}}`, 400, illegal, ""},
+			{"POST", app + "/push/task", "app", `{"pushMessage":7}`, 400, invalidBody, ""},
+		}},
+		"without push there is nothing of this": {settings: `{"push":false}`, steps: []step{
+			{"POST", label, "app", `{"name":"vip"}`, 403, `{"error":"function_not_open_error"}`, ""},
+			{"POST", app + "/push/task", "app", `{` + message + `}`, 403, `{"error":"function_not_open_error"}`, ""},
+			{"GET", app + "/notification/template/sale", "app", "", 403, `{"error":"function_not_open_error"}`, ""},
+		}},
+	})
+}

@@ -92,6 +92,7 @@ func New(services Services, c *clock.Clock, registry prometheus.Registerer, log 
 	a.add(a.callRoutes()...)
 	a.add(a.presenceRoutes()...)
 	a.add(a.pushRoutes()...)
+	a.add(a.backendPushRoutes()...)
 	a.add(a.fileRoutes()...)
 	a.add(a.translationRoutes()...)
 	a.add(a.reactionRoutes()...)

@@ -73,13 +73,13 @@ type world struct {
 	files      *file.Service
 	messages   *message.Service
 	mucs       *muc.Service
+	store      store.Store
 	hub        *delivery.Hub
 	delivery   *delivery.Service
 	clock      *clock.Clock
 	registry   *prometheus.Registry
 	log        *logBook
 	rehearsals *rehearse.Service
-	callbacks  store.Callbacks
 	app, other *account.App
 	saved      map[string]string // tokens that answers gave
 }
@@ -89,7 +89,7 @@ func newWorld(t testing.TB) *world {
 	w := &world{TB: t, clock: clock.New(), registry: prometheus.NewRegistry(), log: &logBook{}, saved: map[string]string{}}
 	log := slog.New(slog.NewJSONHandler(w.log, nil))
 	s := sqlitetest.Open(t, log)
-	w.callbacks = s
+	w.store = s
 	w.hub = delivery.NewHub(s, w.clock, log)
 	b := bus.NewLocal(func(subject bus.Subject, data []byte) {
 		if subject.Kind != bus.KindAll {

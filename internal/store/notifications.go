@@ -26,8 +26,8 @@ type PushMark struct {
 type Notifications interface {
 	// PushMark returns the mark of a node; 0: there is none yet.
 	PushMark(ctx context.Context, node int) (int64, error)
-	// LostPushMarks returns the marks of nodes that have ended.
-	LostPushMarks(ctx context.Context, now int64) ([]PushMark, error)
+	// ClaimPushMarks returns the marks of nodes that have ended, and keeps them from other callers until a time.
+	ClaimPushMarks(ctx context.Context, now, until int64) ([]PushMark, error)
 	// DropPushMark removes the mark of a node.
 	DropPushMark(ctx context.Context, node int) error
 	// PutNotifications stores notifications and moves a mark forward, both or none. What is there already stays.

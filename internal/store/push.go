@@ -26,10 +26,23 @@ type PushSetting struct {
 	Quiet string // silent each day in this time, H:M-H:M; empty: never. PushAll only
 }
 
+// UserPushKey names a push setting.
+type UserPushKey struct {
+	User int64
+	PushKey
+}
+
+// UserPushSetting is a push setting with its user.
+type UserPushSetting struct {
+	User int64
+	PushSetting
+}
+
 // PushUser is what a user wants of notifications as such.
 type PushUser struct {
 	Language string // into which they are translated; empty: not
 	Detailed bool   // they show sender and content, and not only that there is something
+	Template string // the name of the template that words them; empty: none is wanted
 }
 
 // PushToken is where notifications for a device go.
@@ -49,6 +62,8 @@ type Push interface {
 	SetPush(ctx context.Context, user int64, setting PushSetting, limit int) error
 	// PushSettings returns the settings that a user has for these keys.
 	PushSettings(ctx context.Context, user int64, keys []PushKey) ([]PushSetting, error)
+	// PushSettingsOf returns the settings that users have for these keys, for each key of whom it names.
+	PushSettingsOf(ctx context.Context, keys []UserPushKey) ([]UserPushSetting, error)
 	// ListPushTypes returns up to limit of a user's settings of conversations that have a type, from the row above the
 	// given one on.
 	ListPushTypes(ctx context.Context, user, above int64, limit int) ([]PushSetting, error)

@@ -44,6 +44,7 @@ type Store interface {
 	Push
 	Notifications
 	Callbacks
+	Pushes
 	Conversations
 	Words
 	Rules

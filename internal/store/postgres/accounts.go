@@ -120,6 +120,7 @@ func (s *Store) DeleteUser(ctx context.Context, id int64) error {
 				SELECT watcher, target FROM watch WHERE watcher = $1 OR target = $1 ORDER BY watcher, target FOR UPDATE
 			)
 			DELETE FROM watch w USING mine WHERE w.watcher = mine.watcher AND w.target = mine.target`, id)
+		unlabel(batch, id)
 		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 			return err
 		}

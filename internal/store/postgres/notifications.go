@@ -18,10 +18,12 @@ func (s *Store) PushMark(ctx context.Context, node int) (id int64, err error) {
 	return id, wrap("read push mark", err)
 }
 
-// LostPushMarks implements store.Notifications.
-func (s *Store) LostPushMarks(ctx context.Context, now int64) ([]store.PushMark, error) {
-	rows, err := s.pool.Query(ctx, "SELECT m.node, m.id FROM push_mark m JOIN node n ON n.number = m.node WHERE n.until <= $1", now)
-	return collect[store.PushMark]("read push marks", rows, err)
+// ClaimPushMarks implements store.Notifications.
+func (s *Store) ClaimPushMarks(ctx context.Context, now, until int64) ([]store.PushMark, error) {
+	rows, err := s.pool.Query(ctx, `
+		UPDATE push_mark m SET claimed = $2 FROM node n WHERE n.number = m.node AND n.until <= $1 AND m.claimed <= $1
+		RETURNING m.node, m.id`, now, until)
+	return collect[store.PushMark]("claim push marks", rows, err)
 }
 
 // DropPushMark implements store.Notifications.
@@ -82,31 +84,39 @@ func (s *Store) PushMembers(ctx context.Context, muc int64) ([]int64, error) {
 // EntriesAfter implements store.Notifications.
 func (s *Store) EntriesAfter(ctx context.Context, id int64, limit int) (found []store.Found, err error) {
 	rows, err := s.pool.Query(ctx, "SELECT timeline, seq FROM entry WHERE id > $1 ORDER BY id LIMIT $2", id, limit)
+	places, err := all(rows, err, func(row pgx.CollectableRow) (f store.Found, err error) { return f, row.Scan(&f.Timeline, &f.Seq) })
 	if err != nil {
 		return nil, wrap("find entries", err)
 	}
-	places, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (f store.Found, err error) {
-		return f, row.Scan(&f.Timeline, &f.Seq)
-	})
-	if err != nil {
-		return nil, wrap("find entries", err)
-	}
+	var timelines []int64
+	batch := &pgx.Batch{}
 	for _, f := range places {
-		rows, err := s.pool.Query(ctx, "SELECT "+entryColumns+" FROM entry WHERE timeline = $1 AND seq = $2", f.Timeline, f.Seq)
-		if err != nil {
-			return nil, wrap("read entry", err)
-		}
-		if f.Entry, err = pgx.CollectExactlyOneRow(rows, scanEntry); errors.Is(err, pgx.ErrNoRows) {
-			continue // removed a moment ago
-		} else if err != nil {
-			return nil, wrap("read entry", err)
-		}
-		timeline, err := s.timelineWhere(ctx, "id = $1", f.Timeline)
-		if err != nil {
-			return nil, wrap("read timeline", err)
-		}
-		f.Key = timeline.Key
-		found = append(found, f)
+		timelines = append(timelines, f.Timeline)
+		batch.Queue("SELECT "+entryColumns+" FROM entry WHERE timeline = $1 AND seq = $2", f.Timeline, f.Seq).Query(func(rows pgx.Rows) error {
+			entries, err := pgx.CollectRows(rows, scanEntry) // none: it was removed a moment ago
+			for _, f.Entry = range entries {
+				found = append(found, f)
+			}
+			return err
+		})
+	}
+	keys := map[int64]store.Key{}
+	batch.Queue("SELECT id, app, kind, a, b FROM timeline WHERE id = ANY ($1)", timelines).Query(func(rows pgx.Rows) error {
+		var id int64
+		var key store.Key
+		var kind int16
+		_, err := pgx.ForEachRow(rows, []any{&id, &key.App, &kind, &key.A, &key.B}, func() error {
+			key.Kind = store.Kind(kind)
+			keys[id] = key
+			return nil
+		})
+		return err
+	})
+	if err := s.pool.SendBatch(ctx, batch).Close(); err != nil {
+		return nil, wrap("read entries", err)
+	}
+	for i := range found {
+		found[i].Key = keys[found[i].Timeline]
 	}
 	return found, nil
 }

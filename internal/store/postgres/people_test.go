@@ -58,3 +58,22 @@ func TestSessionsOfNodesThatHaveEndedAreDepartures(t *testing.T) {
 		t.Errorf("sessions are %v, %v", sessions, err)
 	}
 }
+
+func TestOneNodeTakesUpWhatAnotherHasLeft(t *testing.T) {
+	t.Parallel()
+	s := open(t, newSchema(t))
+	lease, err := s.JoinCluster(t.Context(), 1, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.PutNotifications(t.Context(), nil, store.PushMark{Node: lease.Node, ID: 7}); err != nil {
+		t.Fatal(err)
+	}
+	// While it lives, when it has ended, again while that is claimed, and when the claim has ended.
+	for i, want := range []int{0, 1, 0, 1} {
+		marks, err := s.ClaimPushMarks(t.Context(), []int64{500, 2000, 2500, 3000}[i], []int64{1500, 3000, 3500, 4000}[i])
+		if err != nil || len(marks) != want {
+			t.Errorf("claim %d: %v, %v", i, marks, err)
+		}
+	}
+}

@@ -526,7 +526,15 @@ func people(t *testing.T, s *Store, app int64, me, other store.Peer, round int64
 	_, user := s.PushUserOf(t.Context(), me.ID)
 	_, tokens := s.PushTokens(t.Context(), both)
 	_, mark := s.PushMark(t.Context(), 0)
-	_, marks := s.LostPushMarks(t.Context(), round)
+	_, marks := s.ClaimPushMarks(t.Context(), round, round)
+	_, several := s.PushSettingsOf(t.Context(), []store.UserPushKey{{User: me.ID, PushKey: key}})
+	_, template := s.PutPushTemplate(t.Context(), app, store.PushTemplate{Name: fmt.Sprint(round)}, 1000)
+	_, templates := s.PushTemplates(t.Context(), app, []string{"1", "2"})
+	label, created := s.CreatePushLabel(t.Context(), app, store.PushLabel{Name: fmt.Sprint(me.ID, round), Created: round}, 1000)
+	labelled := s.LabelUsers(t.Context(), label.ID, both, round, 1000)
+	_, withLabel := s.ListLabelled(t.Context(), label.ID, 0, 5)
+	_, put := s.PutPush(t.Context(), store.PushMessage{App: app, Labels: []int64{label.ID, label.ID}, Created: round}, nil, 1000)
+	_, spread := s.SpreadPush(t.Context(), 5)
 	_, due := s.TakeNotifications(t.Context(), round, round+2, 3)
 	_, members := s.PushMembers(t.Context(), round)
 	_, entries := s.EntriesAfter(t.Context(), round, 3)
@@ -536,17 +544,19 @@ func people(t *testing.T, s *Store, app int64, me, other store.Peer, round int64
 		"set attributes": set, "attributes": attributes, "attribute bytes": sum, "publications": publications, "devices": devices,
 		"sessions": sessions, "list watched": list, "watched": watched, "watchers": watchers, "forget watches": forgotten,
 		"departures": departures, "push settings": settings, "push types": types, "push user": user, "push tokens": tokens,
-		"publish":        s.Publish(t.Context(), store.Publication{User: me.ID, Resource: "r", Time: round}, []string{"other"}),
-		"watch":          s.Watch(t.Context(), app, me.ID, []store.Peer{other}, round+3, round, 100),
-		"put departures": s.PutDepartures(t.Context(), []store.Departure{{User: me.ID, Resource: "r", Due: round}}),
-		"set push":       s.SetPush(t.Context(), me.ID, store.PushSetting{PushKey: key, Type: "NONE"}, 100),
-		"set push user":  s.SetPushUser(t.Context(), me.ID, store.PushUser{Language: "fr"}),
-		"bind token":     s.BindPushToken(t.Context(), token, 100),
-		"drop token":     s.DropPushToken(t.Context(), token),
-		"unbind token":   s.UnbindPushToken(t.Context(), me.ID, "d"),
-		"unwatch":        s.Unwatch(t.Context(), me.ID, []int64{me.ID}),
-		"drop":           s.DropAttributes(t.Context(), other.ID),
-		"push mark":      mark, "lost push marks": marks, "take notifications": due, "push members": members, "entries after": entries,
+		"publish":             s.Publish(t.Context(), store.Publication{User: me.ID, Resource: "r", Time: round}, []string{"other"}),
+		"watch":               s.Watch(t.Context(), app, me.ID, []store.Peer{other}, round+3, round, 100),
+		"put departures":      s.PutDepartures(t.Context(), []store.Departure{{User: me.ID, Resource: "r", Due: round}}),
+		"set push":            s.SetPush(t.Context(), me.ID, store.PushSetting{PushKey: key, Type: "NONE"}, 100),
+		"set push user":       s.SetPushUser(t.Context(), me.ID, store.PushUser{Language: "fr"}),
+		"bind token":          s.BindPushToken(t.Context(), token, 100),
+		"drop token":          s.DropPushToken(t.Context(), token),
+		"unbind token":        s.UnbindPushToken(t.Context(), me.ID, "d"),
+		"unwatch":             s.Unwatch(t.Context(), me.ID, []int64{me.ID}),
+		"drop":                s.DropAttributes(t.Context(), other.ID),
+		"settings of several": several, "put template": template, "templates": templates, "create label": created, "label": labelled,
+		"list labelled": withLabel, "put push": put, "spread push": spread,
+		"push mark": mark, "claim push marks": marks, "take notifications": due, "push members": members, "entries after": entries,
 		"put notifications":   s.PutNotifications(t.Context(), []store.Notification{told}, store.PushMark{Node: 0, ID: round + 1}),
 		"retry notification":  s.RetryNotification(t.Context(), round, 1, round+1),
 		"finish notification": s.FinishNotification(t.Context(), round),

@@ -54,6 +54,21 @@ func (s *Store) PushSettings(ctx context.Context, user int64, keys []store.PushK
 		JOIN push_setting p ON p.user_id = $1 AND p.scope = k.scope AND p.target = k.target ORDER BY id`, user, scopes, targets))
 }
 
+// PushSettingsOf implements store.Push.
+func (s *Store) PushSettingsOf(ctx context.Context, keys []store.UserPushKey) ([]store.UserPushSetting, error) {
+	users, scopes, targets := make([]int64, len(keys)), make([]int16, len(keys)), make([]string, len(keys))
+	for i, key := range keys {
+		users[i], scopes[i], targets[i] = key.User, int16(key.Scope), key.Target
+	}
+	rows, err := s.pool.Query(ctx, `
+		SELECT p.user_id, p.id, p.scope, p.target, p.type, p.until, p.quiet FROM unnest($1::bigint[], $2::smallint[], $3::text[]) k (user_id, scope, target)
+		JOIN push_setting p ON p.user_id = k.user_id AND p.scope = k.scope AND p.target = k.target`, users, scopes, targets)
+	settings, err := all(rows, err, func(row pgx.CollectableRow) (p store.UserPushSetting, err error) {
+		return p, row.Scan(&p.User, &p.Row, &p.Scope, &p.Target, &p.Type, &p.Until, &p.Quiet)
+	})
+	return settings, wrap("read push settings", err)
+}
+
 // ListPushTypes implements store.Push.
 func (s *Store) ListPushTypes(ctx context.Context, user, above int64, limit int) ([]store.PushSetting, error) {
 	return collectPush(s.pool.Query(ctx, "SELECT "+pushColumns+` FROM push_setting p
@@ -64,15 +79,17 @@ func (s *Store) ListPushTypes(ctx context.Context, user, above int64, limit int)
 func (s *Store) SetPushUser(ctx context.Context, user int64, u store.PushUser) error {
 	return s.relate(ctx, "set push user", func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `
-			INSERT INTO push_user (user_id, language, detailed) VALUES ($1, $2, $3)
-			ON CONFLICT (user_id) DO UPDATE SET language = excluded.language, detailed = excluded.detailed`, user, u.Language, u.Detailed)
+			INSERT INTO push_user (user_id, language, detailed, template) VALUES ($1, $2, $3, $4)
+			ON CONFLICT (user_id) DO UPDATE SET language = excluded.language, detailed = excluded.detailed, template = excluded.template`,
+			user, u.Language, u.Detailed, u.Template)
 		return err
 	}, user)
 }
 
 // PushUserOf implements store.Push.
 func (s *Store) PushUserOf(ctx context.Context, user int64) (u store.PushUser, err error) {
-	err = s.pool.QueryRow(ctx, "SELECT language, detailed FROM push_user WHERE user_id = $1", user).Scan(&u.Language, &u.Detailed)
+	err = s.pool.QueryRow(ctx, "SELECT language, detailed, template FROM push_user WHERE user_id = $1", user).
+		Scan(&u.Language, &u.Detailed, &u.Template)
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = nil
 	}

@@ -143,6 +143,9 @@ func (s *Store) DeleteUser(ctx context.Context, id int64) error {
 		if err != nil {
 			return err
 		}
+		if err := unlabel(tx, id); err != nil {
+			return err
+		}
 		return leaveMucs(tx, id)
 	})
 	if err == nil {

@@ -21,8 +21,10 @@ func (s *Store) PushMark(ctx context.Context, _ int) (id int64, err error) {
 	return id, err
 }
 
-// LostPushMarks implements store.Notifications: the one node takes up its own.
-func (s *Store) LostPushMarks(context.Context, int64) ([]store.PushMark, error) { return nil, nil }
+// ClaimPushMarks implements store.Notifications: the one node takes up its own.
+func (s *Store) ClaimPushMarks(context.Context, int64, int64) ([]store.PushMark, error) {
+	return nil, nil
+}
 
 // DropPushMark implements store.Notifications.
 func (s *Store) DropPushMark(ctx context.Context, _ int) error {

@@ -49,6 +49,15 @@ func (s *Store) PushSettings(ctx context.Context, user int64, keys []store.PushK
 	return all(rows, err, scanPush)
 }
 
+// PushSettingsOf implements store.Push.
+func (s *Store) PushSettingsOf(ctx context.Context, keys []store.UserPushKey) ([]store.UserPushSetting, error) {
+	rows, err := s.readDB.QueryContext(ctx, `SELECT p.user, p.id, p.scope, p.target, p.type, p.until, p.quiet FROM json_each(?) k CROSS JOIN push_setting p
+		ON p.user = k.value ->> 'User' AND p.scope = k.value ->> 'Scope' AND p.target = k.value ->> 'Target'`, asJSON(keys))
+	return all(rows, err, func(r row) (p store.UserPushSetting, err error) {
+		return p, r.Scan(&p.User, &p.Row, &p.Scope, &p.Target, &p.Type, &p.Until, &p.Quiet)
+	})
+}
+
 // ListPushTypes implements store.Push.
 func (s *Store) ListPushTypes(ctx context.Context, user, above int64, limit int) ([]store.PushSetting, error) {
 	rows, err := s.readDB.QueryContext(ctx, "SELECT "+pushColumns+` FROM push_setting
@@ -59,15 +68,16 @@ func (s *Store) ListPushTypes(ctx context.Context, user, above int64, limit int)
 // SetPushUser implements store.Push.
 func (s *Store) SetPushUser(ctx context.Context, user int64, u store.PushUser) error {
 	return s.relate(ctx, func(tx *statements) error {
-		_, err := tx.ExecContext(context.Background(), "INSERT OR REPLACE INTO push_user (user, language, detailed) VALUES (?, ?, ?)",
-			user, u.Language, u.Detailed)
+		_, err := tx.ExecContext(context.Background(), "INSERT OR REPLACE INTO push_user (user, language, detailed, template) VALUES (?, ?, ?, ?)",
+			user, u.Language, u.Detailed, u.Template)
 		return err
 	}, user)
 }
 
 // PushUserOf implements store.Push.
 func (s *Store) PushUserOf(ctx context.Context, user int64) (u store.PushUser, err error) {
-	err = s.readDB.QueryRowContext(ctx, "SELECT language, detailed FROM push_user WHERE user = ?", user).Scan(&u.Language, &u.Detailed)
+	err = s.readDB.QueryRowContext(ctx, "SELECT language, detailed, template FROM push_user WHERE user = ?", user).
+		Scan(&u.Language, &u.Detailed, &u.Template)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = nil
 	}

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -224,6 +225,17 @@ var pushTests = []test{
 		}
 		same(t, "settings", find(alice), []store.PushSetting{{PushKey: keys[0], Type: "ALL", Quiet: "22:0-8:0"}, {PushKey: keys[1], Type: "NONE"}})
 		same(t, "settings of another", find(bob), nil)
+		e.check("set push", e.push(bob, store.PushPeer, "bob", "AT", 0, ""))
+		of := func(user store.User, key store.PushKey) store.UserPushKey {
+			return store.UserPushKey{User: user.ID, PushKey: key}
+		}
+		several, err := e.PushSettingsOf(e.ctx, []store.UserPushKey{of(alice, keys[0]), of(bob, keys[1]), of(bob, keys[0])})
+		e.check("push settings of several", err)
+		kinds := map[int64]string{}
+		for _, one := range several {
+			kinds[one.User] = one.Type + one.Quiet
+		}
+		same(t, "settings of several", kinds, map[int64]string{alice.ID: "ALL22:0-8:0", bob.ID: "AT"})
 		e.check("remove", e.push(alice, store.PushPeer, "bob", "", 0, ""))
 		e.check("remove again", e.push(alice, store.PushPeer, "bob", "", 0, ""))
 		same(t, "settings", len(find(alice)), 1)
@@ -248,7 +260,7 @@ var pushTests = []test{
 		u, err := e.PushUserOf(e.ctx, alice.ID)
 		e.check("push user", err)
 		same(t, "without any", u, store.PushUser{})
-		for _, want := range []store.PushUser{{Language: "fr", Detailed: true}, {Language: "de"}} {
+		for _, want := range []store.PushUser{{Language: "fr", Detailed: true}, {Language: "de", Template: "mine"}} {
 			e.check("set push user", e.SetPushUser(e.ctx, alice.ID, want))
 			u, err := e.PushUserOf(e.ctx, alice.ID)
 			e.check("push user", err)
@@ -292,6 +304,154 @@ func (e *env) bind(user store.User, device string) {
 	e.Helper()
 	token := store.PushToken{App: user.App, User: user.ID, Device: device, Notifier: "fcm", Token: user.Name + device, Updated: start}
 	e.check("bind push token", e.BindPushToken(e.ctx, token, plenty))
+}
+
+// spread spreads pushes in slices of two users until all are done, and returns how many slices it took.
+func (e *env) spread() (n int) {
+	e.Helper()
+	for ; ; n++ {
+		more, err := e.SpreadPush(e.ctx, 2)
+		e.check("spread", err)
+		if !more {
+			return n
+		}
+	}
+}
+
+// due returns for whom there are notifications, as name/device, and finishes them.
+func (e *env) due() (lines []string) {
+	e.Helper()
+	taken, err := e.TakeNotifications(e.ctx, start+hour, start+2*hour, plenty)
+	e.check("take", err)
+	for _, n := range taken {
+		user, err := e.UserByID(e.ctx, n.User)
+		e.check("user", err)
+		if n.Timeline != 0 {
+			e.Fatalf("a notification of a push has the timeline %d", n.Timeline)
+		}
+		lines = append(lines, user.Name+"/"+n.Device)
+		e.check("finish", e.FinishNotification(e.ctx, n.ID))
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+var campaignTests = []test{
+	{"templates are replaced, found and removed", func(t *testing.T, e *env) {
+		app, other := e.app(), e.app()
+		put := func(name, title string, now int64) (store.PushTemplate, error) {
+			return e.PutPushTemplate(e.ctx, app.ID, store.PushTemplate{Name: name, Title: title, Content: "c", Created: now, Updated: now}, 2)
+		}
+		_, err := put("a", "one", start)
+		e.check("put", err)
+		_, err = put("b", "two", start)
+		e.check("put", err)
+		got, err := put("a", "new", start+1)
+		e.check("put again", err)
+		want := store.PushTemplate{Name: "a", Title: "new", Content: "c", Created: start, Updated: start + 1}
+		same(t, "what is stored", got, want)
+		_, err = put("c", "three", start)
+		e.is("one too many", err, store.ErrFull)
+		list, err := e.PushTemplates(e.ctx, app.ID, []string{"c", "b", "a"})
+		e.check("find", err)
+		same(t, "found", []string{list[0].Title, list[1].Title}, []string{"new", "two"})
+		list, err = e.PushTemplates(e.ctx, other.ID, []string{"a"})
+		e.check("find", err)
+		same(t, "of another app", len(list), 0)
+		got, err = e.DropPushTemplate(e.ctx, app.ID, "a")
+		e.check("drop", err)
+		same(t, "dropped", got, want)
+		_, err = e.DropPushTemplate(e.ctx, app.ID, "a")
+		e.is("drop again", err, store.ErrNotFound)
+	}},
+	{"labels gather users", func(t *testing.T, e *env) {
+		app, other := e.app(), e.app()
+		alice, bob, carol := e.user(app, "alice"), e.user(app, "bob"), e.user(app, "carol")
+		create := func(name string) (store.PushLabel, error) {
+			return e.CreatePushLabel(e.ctx, app.ID, store.PushLabel{Name: name, Description: "d", Created: start}, 2)
+		}
+		a, err := create("a")
+		e.check("create", err)
+		_, err = create("a")
+		e.is("create again", err, store.ErrExists)
+		b, err := create("b")
+		e.check("create", err)
+		_, err = create("c")
+		e.is("one too many", err, store.ErrFull)
+		e.check("label", e.LabelUsers(e.ctx, a.ID, ids(bob, alice, store.User{ID: 1 << 40}), start, 2))
+		e.check("label again", e.LabelUsers(e.ctx, a.ID, ids(alice), start+1, 2))
+		e.is("one too many", e.LabelUsers(e.ctx, a.ID, ids(carol), start, 2), store.ErrFull)
+		e.is("a label that is not there", e.LabelUsers(e.ctx, 1<<40, ids(carol), start, 2), store.ErrNotFound)
+		a.Users = 2
+		found, err := e.PushLabel(e.ctx, app.ID, "a")
+		e.check("find", err)
+		same(t, "found", found, a)
+		_, err = e.PushLabel(e.ctx, other.ID, "a")
+		e.is("in another app", err, store.ErrNotFound)
+		list, err := e.ListPushLabels(e.ctx, app.ID, 0, 1)
+		e.check("list", err)
+		same(t, "the newest", list, []store.PushLabel{b})
+		list, err = e.ListPushLabels(e.ctx, app.ID, b.ID, 9)
+		e.check("list", err)
+		same(t, "the others", list, []store.PushLabel{a})
+		labelled, err := e.ListLabelled(e.ctx, a.ID, alice.ID, 9)
+		e.check("list labelled", err)
+		same(t, "who has it", labelled, []store.Labelled{{User: peer(bob), Created: start}})
+		had, err := e.UnlabelUsers(e.ctx, a.ID, ids(alice, carol))
+		e.check("unlabel", err)
+		same(t, "who had it", had, ids(alice))
+		e.check("delete user", e.DeleteUser(e.ctx, bob.ID))
+		found, err = e.PushLabel(e.ctx, app.ID, "a")
+		e.check("find", err)
+		same(t, "users", found.Users, 0)
+		e.check("drop", e.DropPushLabel(e.ctx, app.ID, "a"))
+		e.is("drop again", e.DropPushLabel(e.ctx, app.ID, "a"), store.ErrNotFound)
+		labelled, err = e.ListLabelled(e.ctx, a.ID, 0, 9)
+		e.check("list labelled", err)
+		same(t, "who has it", len(labelled), 0)
+	}},
+	{"a push reaches the devices of its users once", func(t *testing.T, e *env) {
+		app, other := e.app(), e.app()
+		users := []store.User{e.user(app, "alice"), e.user(app, "bob"), e.user(app, "carol"), e.user(app, "dave"), e.user(other, "eve")}
+		for _, user := range users {
+			e.bind(user, "phone")
+		}
+		e.bind(users[0], "tablet")
+		e.user(app, "frank") // has no device
+		var labels []int64
+		for i, name := range []string{"most", "two"} {
+			label, err := e.CreatePushLabel(e.ctx, app.ID, store.PushLabel{Name: name, Created: start}, plenty)
+			e.check("create", err)
+			e.check("label", e.LabelUsers(e.ctx, label.ID, ids(users[i], users[1], users[2]), start, plenty))
+			labels = append(labels, label.ID)
+		}
+		put := func(labels []int64, users []int64) int64 {
+			id, err := e.PutPush(e.ctx, store.PushMessage{App: app.ID, Content: []byte("{}"), Labels: labels, Created: start}, users, 1)
+			e.check("put push", err)
+			return id
+		}
+		one := put(nil, ids(users[0], users[4]))
+		same(t, "slices", e.spread(), 0)
+		same(t, "who is named", e.due(), []string{"alice/phone", "alice/tablet"})
+		put(nil, nil)
+		_, err := e.PutPush(e.ctx, store.PushMessage{App: app.ID, Content: []byte("{}"), Created: start}, nil, 1)
+		e.is("another at once", err, store.ErrFull)
+		same(t, "slices", e.spread(), 3)
+		same(t, "all", e.due(), []string{"alice/phone", "alice/tablet", "bob/phone", "carol/phone", "dave/phone"})
+		put(labels, nil)
+		same(t, "slices", e.spread(), 2)
+		same(t, "who has both labels", e.due(), []string{"bob/phone", "carol/phone"})
+		p, err := e.PushMessage(e.ctx, one)
+		e.check("find", err)
+		same(t, "push", []any{p.App, string(p.Content), len(p.Labels)}, []any{app.ID, "{}", 0})
+		for _, want := range []int{2, 1, 0} {
+			n, err := e.DropPushes(e.ctx, start+1, 2)
+			e.check("drop", err)
+			same(t, "dropped", n, want)
+		}
+		_, err = e.PushMessage(e.ctx, one)
+		e.is("find", err, store.ErrNotFound)
+	}},
 }
 
 var notificationTests = []test{

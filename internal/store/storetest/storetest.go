@@ -58,6 +58,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"Presence", presenceTests},
 		{"Push", pushTests},
 		{"Notifications", notificationTests},
+		{"Campaigns", campaignTests},
 		{"Rules", ruleTests},
 		{"Mutes", muteTests},
 		{"Callbacks", callbackTests},
