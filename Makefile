@@ -11,7 +11,7 @@ RACE := $(shell cat scripts/race.flags)
 
 DIST := internal/console/dist/index.html
 
-.PHONY: help run build playground test test-fast parity parity-rest errors docs bench bench-compare bench-growth lint proto clean FORCE
+.PHONY: help run build playground test test-fast parity parity-rest errors docs bench bench-compare bench-growth bench-peers lint proto clean FORCE
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,6 +84,9 @@ bench-compare: ## Compare the benchmarks of the message path with those of a rev
 
 bench-growth: ## Measure whether a million stored messages cost more than ten thousand (STOA_TEST_POSTGRES for PostgreSQL)
 	$(GO) test ./internal/message -run '^$$' -bench Growth -benchtime 1x -timeout 30m -v
+
+bench-peers: ## Measure Stoa beside its peers, and write docs/performance.md (BENCH=FOLDER of the load generator; QUICK=1 to try)
+	@BENCH='$(BENCH)' scripts/bench-peers.sh
 
 lint: ## Check format, vet, staticcheck and known vulnerabilities
 	@scripts/lint.sh
