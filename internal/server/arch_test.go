@@ -17,7 +17,7 @@ const module = "github.com/stoa-chat/stoa/"
 var layers = [][]string{
 	{"cmd/stoa", "chattest"},
 	{"internal/server"},
-	{"internal/gateway", "internal/rest", "internal/console", "internal/migrate"},
+	{"internal/gateway", "internal/rest", "internal/console", "internal/migrate", "internal/seed"},
 	{"internal/message"},
 	{"internal/contact", "internal/muc"},
 	{"internal/presence", "internal/push", "internal/file", "internal/moderation", "internal/webhook"},

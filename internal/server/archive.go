@@ -10,6 +10,7 @@ import (
 	"github.com/stoa-chat/stoa/internal/blob"
 	"github.com/stoa-chat/stoa/internal/config"
 	"github.com/stoa-chat/stoa/internal/migrate"
+	"github.com/stoa-chat/stoa/internal/seed"
 	"github.com/stoa-chat/stoa/internal/store"
 )
 
@@ -17,19 +18,41 @@ import (
 // the server must be stopped; with PostgreSQL the archive is of the moment at which the export began.
 func Export(ctx context.Context, c config.Config, key string, w io.Writer, log *slog.Logger) (m migrate.Manifest, err error) {
 	err = withData(ctx, c, log, func(s store.Store, blobs blob.Store) error {
-		apps, err := s.Apps(ctx)
+		app, err := findApp(ctx, s, key)
 		if err != nil {
 			return err
 		}
-		for _, app := range apps {
-			if app.Org+"#"+app.Name == key {
-				m, err = migrate.Export(ctx, s, blobs, app, w)
-				return err
-			}
-		}
-		return fmt.Errorf("there is no app %q in this database", key)
+		m, err = migrate.Export(ctx, s, blobs, app, w)
+		return err
 	})
 	return m, err
+}
+
+func findApp(ctx context.Context, s store.Store, key string) (store.App, error) {
+	apps, err := s.Apps(ctx)
+	if err != nil {
+		return store.App{}, err
+	}
+	for _, app := range apps {
+		if app.Org+"#"+app.Name == key {
+			return app, nil
+		}
+	}
+	return store.App{}, fmt.Errorf("there is no app %q in this database", key)
+}
+
+// Seed fills an app, org#name, with users and messages, in the database that a configuration names, and returns how the
+// names of the users begin. With SQLite the server must be stopped; with PostgreSQL its nodes should be.
+func Seed(ctx context.Context, c config.Config, key string, plan seed.Plan, log *slog.Logger) (prefix string, err error) {
+	err = withData(ctx, c, log, func(s store.Store, _ blob.Store) error {
+		app, err := findApp(ctx, s, key)
+		if err != nil {
+			return err
+		}
+		prefix, err = seed.Fill(ctx, s, app, plan)
+		return err
+	})
+	return prefix, err
 }
 
 // Import makes the app of an archive and returns its key. The server must be stopped; nodes that share a PostgreSQL
