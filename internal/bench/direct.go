@@ -81,17 +81,16 @@ type directLoad struct {
 	epoch    time.Time // times of sending count from here
 	meter    meter
 	pairs    []*pair
-	stopped  atomic.Bool // senders send no more
+	stalled  int           // the last pairs, whose receivers do not read until released is closed
+	released chan struct{} // of an overload
+	looping  atomic.Bool   // an answer draws the next message
 	trouble
 }
 
-// run returns no window if the load never began.
-func (l *directLoad) run(ctx context.Context, crowd *Crowd, watch probe, out *progress) (*window, error) {
+// connect makes the users and signs them in. An error means that the load never began.
+func (l *directLoad) connect(ctx context.Context, crowd *Crowd, out *progress) error {
 	l.crowd, l.epoch = crowd, time.Now()
 	pairs := len(l.pairs)
-	running, cancel := context.WithCancel(ctx)
-	defer cancel()
-	l.end = cancel
 	out.status("registering %d users", 2*pairs)
 	tokens := make([]string, 2*pairs)
 	err := parallel(ctx, len(tokens), func(ctx context.Context, i int) (err error) {
@@ -99,41 +98,72 @@ func (l *directLoad) run(ctx context.Context, crowd *Crowd, watch probe, out *pr
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	out.status("signing in %d users", 2*pairs)
 	for i := range l.pairs {
 		l.pairs[i] = l.newPair(i, tokens[2*i+1])
 	}
-	err = parallel(ctx, len(tokens), func(ctx context.Context, i int) (err error) {
+	return parallel(ctx, len(tokens), func(ctx context.Context, i int) (err error) {
 		p := l.pairs[i/2]
-		if i%2 == 0 {
+		switch {
+		case i%2 == 0:
 			p.sender, err = l.crowd.login(ctx, l.user(i), tokens[i], sending{p})
-		} else {
+		case i/2 >= pairs-l.stalled:
+			p.receiver, err = l.crowd.login(ctx, l.user(i), tokens[i], stalling{receiving{p}, l.released})
+		default:
 			p.receiver, err = l.crowd.login(ctx, l.user(i), tokens[i], receiving{p})
 		}
 		return err
 	})
-	if err != nil {
-		return nil, err
+}
+
+// loop has every sender keep messages unanswered until looping ends.
+func (l *directLoad) loop() {
+	l.looping.Store(true)
+	for _, p := range l.pairs {
+		p.begin()
 	}
+}
+
+// schedule has the senders send every so often, each, until ctx ends. wait returns when all have stopped.
+func (l *directLoad) schedule(ctx context.Context, every time.Duration) (wait func()) {
 	var schedules sync.WaitGroup
 	for i, p := range l.pairs {
-		if l.every > 0 {
-			// The senders' first messages are spread over the time between two.
-			first := time.Duration(i) * l.every / time.Duration(pairs)
-			schedules.Go(func() { p.follow(running, time.Since(l.epoch)+first) })
-		} else {
-			p.begin()
-		}
+		// The senders' first messages are spread over the time between two.
+		first := time.Duration(i) * every / time.Duration(len(l.pairs))
+		schedules.Go(func() { p.follow(ctx, time.Since(l.epoch)+first, every) })
+	}
+	return schedules.Wait
+}
+
+// run returns no window if the load never began.
+func (l *directLoad) run(ctx context.Context, crowd *Crowd, watch probe, out *progress) (*window, error) {
+	running, cancel := context.WithCancel(ctx)
+	defer cancel()
+	l.end = cancel
+	if err := l.connect(ctx, crowd, out); err != nil {
+		return nil, err
+	}
+	wait := func() {}
+	if l.every > 0 {
+		wait = l.schedule(running, l.every)
+	} else {
+		l.loop()
 	}
 	window, err := l.meter.measure(running, watch, l.Warmup, l.Duration, out)
-	l.stopped.Store(true)
+	l.looping.Store(false)
 	cancel()
-	schedules.Wait()
+	wait()
+	l.finish(ctx, l.lastMessages(ctx), out)
+	return &window, err
+}
+
+// finish waits for the last messages.
+func (l *directLoad) finish(ctx context.Context, patience time.Duration, out *progress) {
 	out.status("waiting for the last messages")
 	open := l.pairs
-	drain(context.WithoutCancel(ctx), l.lastMessages(ctx), func() bool {
+	drain(context.WithoutCancel(ctx), patience, func() bool {
 		var still []*pair
 		for _, p := range open {
 			if !p.settled() {
@@ -148,7 +178,6 @@ func (l *directLoad) run(ctx context.Context, crowd *Crowd, watch probe, out *pr
 			return nil
 		})
 	})
-	return &window, err
 }
 
 func (l *directLoad) sum() (sum tally) {
@@ -197,7 +226,7 @@ func (p *pair) begin() {
 
 // follow sends on a schedule that begins at a time since the load's epoch. A message that is late goes out at once, as
 // due when it was.
-func (p *pair) follow(ctx context.Context, due time.Duration) {
+func (p *pair) follow(ctx context.Context, due, every time.Duration) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -207,7 +236,7 @@ func (p *pair) follow(ctx context.Context, due time.Duration) {
 			return
 		case <-timer.C:
 		}
-		for now := time.Since(p.load.epoch); due <= now; due += p.load.every {
+		for now := time.Since(p.load.epoch); due <= now; due += every {
 			p.post(due)
 		}
 		p.sender.conn.flush()
@@ -264,7 +293,7 @@ func (s sending) answered(number, code uint64, reason []byte) {
 	} else {
 		s.load.refuse(code, reason)
 	}
-	if s.load.every == 0 && !s.load.stopped.Load() {
+	if s.load.looping.Load() {
 		s.post(time.Since(s.load.epoch))
 	}
 }

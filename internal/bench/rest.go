@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -338,4 +340,104 @@ func (c *Crowd) arrive(ctx context.Context, tokens []string, out *progress) erro
 		_, err := c.login(ctx, c.name("u", i), tokens[i], idle{})
 		return err
 	})
+}
+
+// Reconnect is the workload of users who are all thrown out at once and come back at once, as after a failure of the
+// network.
+type Reconnect struct {
+	Load
+	Users int `name:"users" help:"Users who come back." default:"5000"`
+}
+
+// Validate reports everything that is wrong with the settings.
+func (r *Reconnect) Validate() error {
+	return errors.Join(r.Load.Validate(), atLeast("users", r.Users, 1))
+}
+
+// Run signs the users in, closes all sockets without a word, and has every user sign in again, until it is let in. It is an
+// error if somebody is not back within a minute.
+func (r *Reconnect) Run(ctx context.Context) (*Result, error) {
+	return r.observed(ctx, "reconnect", r.Users, func(ctx context.Context, crowd *Crowd, watch probe, out *progress, result *Result) error {
+		tokens, err := crowd.everybody(ctx, r.Users, out)
+		if err != nil {
+			return err
+		}
+		if err := crowd.arrive(ctx, tokens, out); err != nil {
+			return err
+		}
+		if err := rested(ctx, watch, out); err != nil {
+			return err
+		}
+		before, err := watch(ctx)
+		if err != nil {
+			return err
+		}
+		out.status("closing and opening %d sockets", r.Users)
+		began := time.Now()
+		crowd.drop()
+		times, attempts, err := crowd.comeBack(ctx, tokens)
+		took := time.Since(began)
+		if err != nil {
+			return err
+		}
+		after, err := watch(context.WithoutCancel(ctx))
+		if err != nil {
+			return err
+		}
+		result.usage(before, after, took)
+		q := quantiles(times.counts())
+		result.ReconnectMS, result.Attempts = &q, attempts
+		result.LoginsPerS, result.LoginsPerCPUS = rate(uint64(r.Users), took), rate(uint64(r.Users), after.cpu-before.cpu)
+		return nil
+	})
+}
+
+// drop closes all sockets without a word.
+func (c *Crowd) drop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range c.sessions {
+		s.closing.Store(true)
+		s.conn.net.Close()
+	}
+	for _, s := range c.sessions {
+		<-s.done
+	}
+	c.sessions = nil
+}
+
+// comeBack signs all users in at once. Who is refused tries again after a pause that grows, as clients do.
+func (c *Crowd) comeBack(ctx context.Context, tokens []string) (times *histogram, attempts uint64, err error) {
+	const patience, firstPause, longestPause = time.Minute, 100 * time.Millisecond, 2 * time.Second
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	times = new(histogram)
+	var tried, missing atomic.Uint64
+	var last atomic.Value
+	began := time.Now()
+	var all sync.WaitGroup
+	for i, token := range tokens {
+		all.Go(func() {
+			for pause := firstPause; ; pause = min(2*pause, longestPause) {
+				tried.Add(1)
+				_, err := c.login(ctx, c.name("u", i), token, idle{})
+				if err == nil {
+					times.add(time.Since(began))
+					return
+				}
+				last.Store(err.Error())
+				select {
+				case <-ctx.Done():
+					missing.Add(1)
+					return
+				case <-time.After(pause/2 + rand.N(pause/2)):
+				}
+			}
+		})
+	}
+	all.Wait()
+	if n := missing.Load(); n > 0 {
+		return nil, 0, fmt.Errorf("%d of %d users are not back after %s; one was told: %s", n, len(tokens), patience, last.Load())
+	}
+	return times, tried.Load(), nil
 }

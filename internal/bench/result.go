@@ -15,7 +15,7 @@ import (
 // Result is what a workload has measured. Rates, times and usage are those of the measured window; the figures from
 // sent to disconnects are of the whole run, warm-up included.
 type Result struct {
-	Workload  string    `json:"workload"` // "direct", "open", "group", "room", "idle", "logins", "catchup" or "start"
+	Workload  string    `json:"workload"` // "direct", "open", "group", "room", "idle", "logins", "catchup", "start", "overload" or "reconnect"
 	Started   time.Time `json:"started"`
 	Pairs     int       `json:"pairs,omitempty"`   // direct
 	Members   int       `json:"members,omitempty"` // group and room, senders included
@@ -50,6 +50,13 @@ type Result struct {
 	CaughtUpPerS            float64 `json:"caught_up_per_s,omitempty"` // catchup: messages
 	CaughtUpPerCPUS         float64 `json:"caught_up_per_cpu_s,omitempty"`
 	StartMS                 float64 `json:"start_ms,omitempty"` // start: from exec to the first accepted login
+
+	CapacityPerS  float64    `json:"capacity_per_s,omitempty"`  // overload: acknowledged before it, in a closed loop
+	RecoveryMS    float64    `json:"recovery_ms,omitempty"`     // overload: until every message was answered and delivered to who reads
+	RecoveredPerS float64    `json:"recovered_per_s,omitempty"` // overload: acknowledged after it, in a closed loop
+	Stalled       int        `json:"stalled,omitempty"`         // overload: receivers who did not read
+	ReconnectMS   *Quantiles `json:"reconnect_ms,omitempty"`    // reconnect: from the loss of all sockets until a user was back
+	Attempts      uint64     `json:"attempts,omitempty"`        // reconnect: logins that were tried
 
 	Sent          uint64            `json:"sent"`
 	Lost          uint64            `json:"lost"`           // acknowledged, but not delivered by the end of the drain
@@ -183,7 +190,7 @@ func (r *Result) failure() error {
 // Print writes the result for people.
 func (r *Result) Print(w io.Writer) {
 	switch r.Workload {
-	case "idle", "logins", "catchup", "start":
+	case "idle", "logins", "catchup", "start", "reconnect":
 		r.printFigures(w)
 		return
 	}
@@ -212,6 +219,10 @@ func (r *Result) Print(w io.Writer) {
 		fmt.Fprintf(w, "  %-12s  %12.2f  %10.2f  %10.2f  %10.2f\n", line.name, line.q.P50, line.q.P99, line.q.P999, line.q.Max)
 	}
 	fmt.Fprintf(w, "\n  sent %s: lost %d, doubled %d, out of order %d, refused %d\n", grouped(float64(r.Sent)), r.Lost, r.Doubled, r.OutOfOrder, r.Refused)
+	if r.CapacityPerS > 0 {
+		fmt.Fprintf(w, "  before: %s acknowledged/s; all answered and delivered %.0f ms after the end; then %s/s; %d receivers did not read\n",
+			grouped(r.CapacityPerS), r.RecoveryMS, grouped(r.RecoveredPerS), r.Stalled)
+	}
 	for _, rare := range []struct {
 		n    uint64
 		what string
@@ -264,6 +275,9 @@ func (r *Result) printFigures(w io.Writer) {
 		if f.value != 0 {
 			fmt.Fprintf(w, "  %14s  %s\n", figure(f.value), f.what)
 		}
+	}
+	if q := r.ReconnectMS; q != nil {
+		fmt.Fprintf(w, "  back after ms: p50 %.0f, p99 %.0f, the last %.0f, in %d attempts\n", q.P50, q.P99, q.Max, r.Attempts)
 	}
 }
 

@@ -26,7 +26,8 @@ type Range struct {
 // figures are the keys of results that are worth comparing; those that are 0 in all runs are left out.
 var figures = []string{"acked_per_s", "acked_per_cpu_s", "delivered_per_s", "delivered_per_cpu_s", "ack_ms.p50", "ack_ms.p99", "deliver_ms.p50",
 	"deliver_ms.p99", "logins_per_s", "logins_per_cpu_s", "bytes_per_connection", "caught_up_per_s", "caught_up_per_cpu_s", "start_ms",
-	"allocs_per_acked", "allocs_per_delivered", "commits_per_1k_acked", "live_bytes_per_connection", "server_rss_bytes", "server_peak_rss_bytes",
+	"allocs_per_acked", "allocs_per_delivered", "commits_per_1k_acked", "live_bytes_per_connection", "capacity_per_s", "recovery_ms", "recovered_per_s",
+	"reconnect_ms.p50", "reconnect_ms.max", "server_rss_bytes", "server_peak_rss_bytes",
 	"lost", "doubled"}
 
 // Summarise puts runs of one workload together.

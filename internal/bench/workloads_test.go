@@ -2,12 +2,15 @@ package bench
 
 import (
 	"bytes"
+	"context"
 	"encoding/xml"
 	"errors"
 	"io"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/stoa-chat/stoa/internal/msync"
 )
 
 // TestWorkloadsAgainstStoa needs the built command, as TestStoaLosesAndDoublesNothing.
@@ -53,6 +56,15 @@ func TestWorkloadsAgainstStoa(t *testing.T) {
 			t.Errorf("result: %+v", r)
 		}
 	})
+	t.Run("reconnect", func(t *testing.T) {
+		r, err := (&Reconnect{Load: short, Users: 200}).Run(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.ReconnectMS == nil || r.ReconnectMS.Max <= 0 || r.ReconnectMS.Max > 20_000 || r.Attempts < 200 {
+			t.Errorf("result: %+v", r)
+		}
+	})
 	t.Run("start", func(t *testing.T) {
 		r, err := (&Start{Binary: stoaBinary()}).Run(t.Context())
 		if err != nil {
@@ -62,6 +74,57 @@ func TestWorkloadsAgainstStoa(t *testing.T) {
 			t.Errorf("result: %+v", r)
 		}
 	})
+}
+
+// The two who do not read are owed far more than sockets and the server hold for them: what does not fit is pulled when
+// they read again.
+func TestAnOverloadIsGotOver(t *testing.T) {
+	load := demoLoad(startStoa(t, stoaBinary()))
+	load.Body, load.Duration = 4000, 1500*time.Millisecond
+	r, err := (&Overload{Load: load, Pairs: 8, InFlight: 16, Factor: 2, Stalled: 2}).Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Lost+r.Doubled+r.Unanswered+r.Refused > 0 || r.CapacityPerS <= 0 || r.Rate < 1.9*r.CapacityPerS {
+		t.Errorf("result: %+v", r)
+	}
+	if r.RecoveryMS <= 0 || r.RecoveryMS > 20_000 {
+		t.Errorf("all was answered, and delivered to who reads, %.0f ms after the overload", r.RecoveryMS)
+	}
+	if r.RecoveredPerS < r.CapacityPerS/10 {
+		t.Errorf("%.0f acknowledged/s before and %.0f after the overload", r.CapacityPerS, r.RecoveredPerS)
+	}
+	if r.ServerPeakRSSBytes > 400<<20 {
+		t.Errorf("the server took %d MiB", r.ServerPeakRSSBytes>>20)
+	}
+}
+
+func TestWhatIsLostInAnOverloadIsFound(t *testing.T) {
+	server := newFakeServer(t, func(s *fakeServer) {
+		s.plan = func(_ string, number int) fate { return map[int]fate{30: lose}[number] }
+	})
+	r, err := (&Overload{Load: server.load(200 * time.Millisecond), Pairs: 3, InFlight: 4, Factor: 2, Stalled: 1}).Run(t.Context())
+	if err == nil || r == nil || r.Lost != 3 || r.Delivered == 0 {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+func TestWhoDoesNotComeBackIsMissed(t *testing.T) {
+	server := newFakeServer(t, func(s *fakeServer) { s.welcome = &msync.Status{ErrorCode: msync.Status_FAIL} })
+	crowd, err := gather(t.Context(), server.target(), heartbeat)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer crowd.Close()
+	token, err := crowd.register(t.Context(), crowd.name("u", 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if _, _, err := crowd.comeBack(ctx, []string{token}); err == nil {
+		t.Error("a user whom the server does not let in is back")
+	}
 }
 
 func TestTheScheduleOfOpenDoesNotWaitForAnswers(t *testing.T) {
