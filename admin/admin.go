@@ -30,6 +30,7 @@ import (
 	"encoding/json"
 	"io"
 	"iter"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -267,6 +268,7 @@ func pages[T any](ctx context.Context, c *Client, k call, limit int) iter.Seq2[T
 		}
 		ask := k
 		ask.query = url.Values{"limit": {strconv.Itoa(limit)}}
+		maps.Copy(ask.query, k.query)
 		if cursor != "" {
 			ask.query.Set("cursor", cursor)
 		}

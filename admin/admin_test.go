@@ -127,6 +127,7 @@ func TestABackendUsesEveryRoute(t *testing.T) {
 		"POST /chatgroups/{place}/blocks/users/{member}", "POST /chatrooms/{place}/blocks/users/{member}",
 		"POST /chatgroups/{place}/white/users/{member}", "POST /chatrooms/{place}/white/users/{member}",
 		"POST /chatgroups/{place}/invite", // a backend adds
+		"GET /callbacks/storage/info", "POST /callbacks/storage/retry",
 		"PUT /metadata/chatgroup/{place}/users/batch",
 	}
 	response, err := http.Get(w.URL + "/openapi.json")
@@ -607,6 +608,16 @@ func moderation(w world) {
 	w.must(c.SetCallback(ctx, "censor", callback))
 	w.equal("callbacks", map[string]admin.Callback{"censor": callback}, value(c.Callbacks(ctx))(w))
 	w.must(c.DeleteCallback(ctx, "censor"))
+
+	// Nobody listens there.
+	listener := admin.Listener{URL: "http://127.0.0.1:9/", Secret: "s", Events: []string{"message"}}
+	w.must(c.SetListener(ctx, "log", listener))
+	if got := value(c.Listeners(ctx))(w)["log"]; got.URL != listener.URL || got.Enabled {
+		w.Errorf("the listener is %+v", got)
+	}
+	w.equal("dead events", []admin.DeadEvent{}, all(w, c.DeadEvents(ctx, admin.Dead{Listener: "log", Since: time.UnixMilli(1)})))
+	w.equal("replayed", 0, value(c.Replay(ctx, admin.Dead{Listener: "log", Since: time.UnixMilli(1), Until: time.UnixMilli(2)}, ""))(w))
+	w.must(c.DeleteListener(ctx, "log"))
 }
 
 func settings(w world) {

@@ -188,33 +188,3 @@ func (c *Client) Reports(ctx context.Context) iter.Seq2[Report, error] {
 	rows := pages[row](ctx, c, call{op: "list reports", method: http.MethodGet, path: []string{"moderation", "reports"}}, 50)
 	return mapped(rows, func(r row) Report { return Report{r.User, r.Type, r.Reason, r.Time.Time, r.Message.message()} })
 }
-
-// Callback is a callback before delivery (docs/callbacks.md): the server asks the address what to do with a message.
-type Callback struct {
-	URL     string `json:"url"`
-	Secret  string `json:"secret"`
-	Enabled bool   `json:"enabled"`
-	// ChatTypes and MessageTypes say of which messages it is asked; none: of all.
-	ChatTypes    []string `json:"chat_types,omitempty"`
-	MessageTypes []string `json:"message_types,omitempty"`
-	// TimeoutMS is how long an answer is waited for, in ms; 0: the server's choice. Fallback is what happens then.
-	TimeoutMS int    `json:"timeout_ms,omitempty"`
-	Fallback  string `json:"fallback,omitempty"`
-	// ReportError tells the sender that a message was blocked; else the sender believes it was sent.
-	ReportError bool `json:"report_error,omitempty"`
-}
-
-// Callbacks returns the callbacks before delivery by name.
-func (c *Client) Callbacks(ctx context.Context) (map[string]Callback, error) {
-	return listRules[Callback](ctx, c, "list callbacks", "callbacks", "pre")
-}
-
-// SetCallback makes or changes the callback of that name.
-func (c *Client) SetCallback(ctx context.Context, name string, b Callback) error {
-	return c.do(ctx, call{op: "set callback", method: http.MethodPut, path: []string{"callbacks", "pre", name}, in: b})
-}
-
-// DeleteCallback deletes a callback. The error is 17 if there is none of that name.
-func (c *Client) DeleteCallback(ctx context.Context, name string) error {
-	return c.do(ctx, call{op: "delete callback", method: http.MethodDelete, path: []string{"callbacks", "pre", name}})
-}
