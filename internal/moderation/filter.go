@@ -206,9 +206,9 @@ func fold(text string) (f folded) {
 	return f
 }
 
-// visible leaves out what is not seen: soft hyphens, joiners, marks of direction.
+// visible leaves out what is not seen: soft hyphens, joiners, marks of direction, fillers, selectors of variants.
 func visible(r rune) rune {
-	if unicode.Is(unicode.Cf, r) {
+	if unicode.In(r, unicode.Cf, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point) {
 		return -1
 	}
 	return r
