@@ -234,3 +234,19 @@ for (const sdk of ['agora-chat-1.3.1', 'agora-chat-1.2.0', 'agora-chat-1.0.5', '
     await place.went(alice, other);
   });
 }
+
+for (const sdk of ['agora-chat-1.3.1', 'agora-chat-1.2.0', 'agora-chat-1.0.5', 'easemob-websdk', 'easemob-websdk-4.7']) {
+  test(`${sdk} lives in chatrooms with agora-chat`, async (t) => {
+    const [alice] = await clients(t, stoa, 'alice');
+    const other = await clientOf(t, await stoa.person('bob'), { sdk });
+    const room = await found(ROOM, stoa.rest, [alice]);
+    await other.conn.joinChatRoom({ roomId: room.target }); // 1.0.5 asks over HTTP
+    await room.came(alice, other);
+    await room.say(alice, 'welcome');
+    assert.equal((await other.nextText('welcome')).to, room.target);
+    await room.say(other, 'thanks');
+    assert.equal((await alice.nextText('thanks')).from, other.user);
+    await other.conn.quitChatRoom({ roomId: room.target });
+    await room.went(alice, other);
+  });
+}
