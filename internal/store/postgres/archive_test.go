@@ -8,7 +8,7 @@ import (
 )
 
 // What no archive has: it is derived, or belongs to nodes.
-var notArchived = []string{"node", "session", "search", "searched", "push_mark", "push_message", "goose_db_version"}
+var notArchived = []string{"node", "session", "search", "searched", "push_mark", "push_message", "goose_db_version", "callback_mark.taken"}
 
 func TestArchivesHaveEveryColumn(t *testing.T) {
 	s := open(t, newSchema(t))
@@ -29,7 +29,8 @@ func TestArchivesHaveEveryColumn(t *testing.T) {
 			t.Fatal(err)
 		}
 		found++
-		if name := table + "." + column; !archived[name] && !slices.Contains(notArchived, table) {
+		name := table + "." + column
+		if !archived[name] && !slices.Contains(notArchived, table) && !slices.Contains(notArchived, name) {
 			t.Errorf("%s is in no archive: add it to internal/store/tables, or say here that it is derived", name)
 		}
 	}

@@ -98,6 +98,8 @@ var All = []Table{
 	table("push_token", "{user}, device", byApp, "user=user device: app=app notifier: token: updated"),
 	table("notification", "id", byApp, "id=notification app=app user=user device: timeline=timeline seq created attempts due"),
 	table("rule", "kind, name", byApp, "app=app kind name: definition:"),
+	table("callback", "id", byApp, `id=callback app=app rule: event: lane: created attempts due dead replays target: error: body#`),
+	table("callback_mark", "rule, node", byApp, "app=app rule: node id"),
 	table("global_mute", "{user}, scope", byApp, "app=app user=user scope name: until"),
 	table("verdict", "id", byApp, "id=verdict app=app rule: action: found: user=user name: message created meta#"),
 	table("file", "id", byApp, `id=file app=app uuid: owner=user owner_name: place=muc state blob: secret# restricted? size type: name:
