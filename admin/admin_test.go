@@ -385,8 +385,8 @@ func common(w world, p interface {
 	ShareFile(context.Context, admin.File) (admin.SharedFile, error)
 	DownloadFile(context.Context, string, io.Writer) error
 	DeleteFile(context.Context, string) error
-	SetPush(context.Context, string, admin.PushSetting) (admin.PushSetting, error)
-	Push(context.Context, string) (admin.PushSetting, error)
+	SetPushSetting(context.Context, string, admin.PushSetting) (admin.PushSetting, error)
+	PushSetting(context.Context, string) (admin.PushSetting, error)
 	Update(context.Context, admin.PlaceUpdate) error
 	Info(context.Context) (admin.PlaceInfo, error)
 }) {
@@ -439,8 +439,8 @@ func common(w world, p interface {
 	w.must(p.DownloadFile(ctx, shared.ID, &b))
 	w.equal("content", "text", b.String())
 	w.must(p.DeleteFile(ctx, shared.ID))
-	w.equal("push", admin.NotifyNone, value(p.SetPush(ctx, "bob", admin.PushSetting{Notify: admin.NotifyNone}))(w).Notify)
-	w.equal("push", admin.NotifyNone, value(p.Push(ctx, "bob"))(w).Notify)
+	w.equal("push", admin.NotifyNone, value(p.SetPushSetting(ctx, "bob", admin.PushSetting{Notify: admin.NotifyNone}))(w).Notify)
+	w.equal("push", admin.NotifyNone, value(p.PushSetting(ctx, "bob"))(w).Notify)
 	w.must(p.SetOwner(ctx, "bob"))
 	w.must(p.SetOwner(ctx, "alice"))
 }
@@ -552,19 +552,50 @@ func people(w world) {
 	value(c.Presence(ctx, "alice", "bob"))(w)
 	w.must(c.Unwatch(ctx, "alice", "bob"))
 
-	w.equal("push", admin.NotifyMention, value(c.SetPush(ctx, "alice", admin.PushSetting{Notify: admin.NotifyMention, Quiet: "21:30-8:0"}))(w).Notify)
-	if s := value(c.Push(ctx, "alice"))(w); s.Notify != admin.NotifyMention || s.Quiet == "" {
+	w.equal("push", admin.NotifyMention, value(c.SetPushSetting(ctx, "alice", admin.PushSetting{Notify: admin.NotifyMention, Quiet: "21:30-8:0"}))(w).Notify)
+	if s := value(c.PushSetting(ctx, "alice"))(w); s.Notify != admin.NotifyMention || s.Quiet == "" {
 		w.Errorf("push is %+v", s)
 	}
-	if s := value(c.SetPushOf(ctx, "alice", "bob", admin.PushSetting{QuietFor: time.Hour}))(w); s.QuietUntil.IsZero() {
+	if s := value(c.SetPushSettingOf(ctx, "alice", "bob", admin.PushSetting{QuietFor: time.Hour}))(w); s.QuietUntil.IsZero() {
 		w.Errorf("push is %+v", s)
 	}
-	value(c.PushOf(ctx, "alice", "bob"))(w)
+	value(c.PushSettingOf(ctx, "alice", "bob"))(w)
 	w.must(c.SetPushLanguage(ctx, "alice", "fr"))
 	w.equal("language", "fr", value(c.PushLanguage(ctx, "alice"))(w))
 	token := admin.PushToken{Device: "phone", Provider: "FCM", Token: "t"}
 	w.must(c.SetPushToken(ctx, "alice", token))
 	w.equal("push tokens", []admin.PushToken{token}, value(c.PushTokens(ctx, "alice"))(w))
+
+	push := admin.Push{Notification: admin.Notification{Title: "Sale", Content: "Everything must go"}, IfAway: true}
+	if results := value(c.PushAndWait(ctx, "bob", push))(w); len(results) != 1 || results[0].Sent || results[0].Reason == "" {
+		w.Errorf("a push to who has no device: %+v", results)
+	}
+	if results := value(c.PushTo(ctx, push, "bob", "nobody"))(w); len(results) != 2 {
+		w.Errorf("a push to two: %+v", results)
+	}
+	w.must(c.CreateLabel(ctx, "vip", "who pays"))
+	w.must(c.AddLabel(ctx, "vip", "alice", "bob"))
+	w.must(c.RemoveLabel(ctx, "vip", "bob"))
+	w.code("an unknown user", errcode.RequestFailed, c.AddLabel(ctx, "vip", "nobody"))
+	w.equal("labelled", []string{"alice"}, all(w, c.Labelled(ctx, "vip")))
+	if !value(c.HasLabel(ctx, "vip", "alice"))(w) || value(c.HasLabel(ctx, "vip", "bob"))(w) {
+		w.Error("alice or bob has not the label that they should")
+	}
+	if l := value(c.Label(ctx, "vip"))(w); l.Users != 1 || l.Description != "who pays" || l.Created.IsZero() {
+		w.Errorf("the label is %+v", l)
+	}
+	if list := all(w, c.Labels(ctx)); len(list) != 1 || list[0].Name != "vip" {
+		w.Errorf("the labels are %+v", list)
+	}
+	value(c.PushToLabels(ctx, push, "vip"))(w)
+	value(c.PushToAll(ctx, push))(w)
+	w.must(c.DeleteLabel(ctx, "vip"))
+	w.must(c.SetNicknames(ctx, map[string]string{"alice": "Al"}))
+	template := admin.PushTemplate{Name: "sale", Title: "{0}", Content: "{$fromNickname}: {$msg}"}
+	w.must(c.SetPushTemplate(ctx, template))
+	w.equal("template", template, value(c.PushTemplate(ctx, "sale"))(w))
+	w.must(c.ChoosePushTemplate(ctx, "alice", "sale"))
+	w.must(c.DeletePushTemplate(ctx, "sale"))
 	call := value(c.CallToken(ctx, "alice", "room"))(w)
 	if call.AppID != w.AppID || call.Channel != "room" || !strings.HasPrefix(call.Token, "007") || call.Life <= 0 {
 		w.Errorf("the call's token is %+v", call)

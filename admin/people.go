@@ -86,33 +86,33 @@ type PushSetting struct {
 	QuietUntil time.Time
 }
 
-// SetPush changes the setting of a user for all conversations, and returns it.
-func (c *Client) SetPush(ctx context.Context, user string, s PushSetting) (PushSetting, error) {
+// SetPushSetting changes the setting of a user for all conversations, and returns it.
+func (c *Client) SetPushSetting(ctx context.Context, user string, s PushSetting) (PushSetting, error) {
 	return c.push(ctx, http.MethodPut, s, user, "user", user)
 }
 
-// Push returns the setting of a user for all conversations.
-func (c *Client) Push(ctx context.Context, user string) (PushSetting, error) {
+// PushSetting returns the setting of a user for all conversations.
+func (c *Client) PushSetting(ctx context.Context, user string) (PushSetting, error) {
 	return c.push(ctx, http.MethodGet, PushSetting{}, user, "user", user)
 }
 
-// SetPushOf changes the setting of a user for a conversation with another, and returns it.
-func (c *Client) SetPushOf(ctx context.Context, user, other string, s PushSetting) (PushSetting, error) {
+// SetPushSettingOf changes the setting of a user for a conversation with another, and returns it.
+func (c *Client) SetPushSettingOf(ctx context.Context, user, other string, s PushSetting) (PushSetting, error) {
 	return c.push(ctx, http.MethodPut, s, user, "user", other)
 }
 
-// PushOf returns the setting of a user for a conversation with another.
-func (c *Client) PushOf(ctx context.Context, user, other string) (PushSetting, error) {
+// PushSettingOf returns the setting of a user for a conversation with another.
+func (c *Client) PushSettingOf(ctx context.Context, user, other string) (PushSetting, error) {
 	return c.push(ctx, http.MethodGet, PushSetting{}, user, "user", other)
 }
 
-// SetPush changes the setting of a member for the place, and returns it.
-func (p place) SetPush(ctx context.Context, user string, s PushSetting) (PushSetting, error) {
+// SetPushSetting changes the setting of a member for the place, and returns it.
+func (p place) SetPushSetting(ctx context.Context, user string, s PushSetting) (PushSetting, error) {
 	return p.c.push(ctx, http.MethodPut, s, user, "chatgroup", p.id)
 }
 
-// Push returns the setting of a member for the place.
-func (p place) Push(ctx context.Context, user string) (PushSetting, error) {
+// PushSetting returns the setting of a member for the place.
+func (p place) PushSetting(ctx context.Context, user string) (PushSetting, error) {
 	return p.c.push(ctx, http.MethodGet, PushSetting{}, user, "chatgroup", p.id)
 }
 

@@ -185,7 +185,10 @@ func Time(ms float64) time.Time {
 }
 
 // Outcomes tell how each user fared in a call about several; where an answer tells nothing of the kind, there are none.
-type Outcomes []struct {
+type Outcomes []Outcome
+
+// Outcome tells how a user fared; Result is false for one who was refused.
+type Outcome struct {
 	User   string `json:"user"`
 	Result any    `json:"result"`
 	Reason string `json:"reason"`
