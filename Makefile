@@ -60,9 +60,11 @@ parity: bin/stoa test/websdk/node_modules/.package-lock.json ## Print which meth
 
 parity-rest: ## Print which routes for backends work, and write docs/parity-rest.md
 	@mkdir -p bin && rm -f bin/parity-rest.jsonl
-	@STOA_PARITY_REST=$(CURDIR)/bin/parity-rest.jsonl $(GO) test -count=1 ./internal/rest >bin/parity-rest.log || true
-	@node scripts/parity-rest.mjs bin/parity-rest.jsonl --markdown >docs/parity-rest.md || true
-	@node scripts/parity-rest.mjs bin/parity-rest.jsonl
+	@status=0; \
+	STOA_PARITY_REST=$(CURDIR)/bin/parity-rest.jsonl $(GO) test -count=1 ./internal/rest >bin/parity-rest.log 2>&1 || status=$$?; \
+	[ $$status -eq 0 ] || tail -n 40 bin/parity-rest.log >&2; \
+	node scripts/parity-rest.mjs bin/parity-rest.jsonl --status=$$status --markdown >docs/parity-rest.md || true; \
+	node scripts/parity-rest.mjs bin/parity-rest.jsonl --status=$$status
 
 errors: bin/stoa test/websdk/node_modules/.package-lock.json ## Print which code reaches which client, and write docs/conformance.md
 	@rm -f bin/errors.jsonl

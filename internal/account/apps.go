@@ -109,6 +109,8 @@ type Settings struct {
 	Edit bool `json:"edit"`
 	// GroupReceipts counts who has read the messages of groups whose senders ask for it.
 	GroupReceipts bool `json:"group_receipts"`
+	// Broadcasts lets the app's backend send messages to all users, to all who are online, and to all chatrooms.
+	Broadcasts bool `json:"broadcasts"`
 	// MessagesPerSecond is how many messages and edits a user may send through a node, in bursts of up to three times as
 	// many; above it is code 509. 0: any number. At most 1000000, as the others of the kind.
 	MessagesPerSecond int `json:"messages_per_second"`
@@ -159,6 +161,7 @@ func DefaultSettings() Settings {
 		RecallSeconds:         120,
 		Edit:                  true,
 		GroupReceipts:         true,
+		Broadcasts:            true,
 	}
 }
 

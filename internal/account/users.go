@@ -184,6 +184,26 @@ func (a *Service) SetActive(ctx context.Context, app *App, name string, active b
 	return user, a.end(ctx, user, msync.StatisticsBody_USER_KICKED_BY_OTHER_DEVICE)
 }
 
+// Revoke makes all tokens that the server has given a user invalid and ends the sessions with code 217. The user may be
+// named by the UUID. Signed tokens are not the server's; who holds one can log in again.
+func (a *Service) Revoke(ctx context.Context, app *App, name string) error {
+	user, err := a.User(ctx, app, name)
+	if errors.Is(err, ErrNoUser) {
+		var found store.User
+		if found, err = a.store.UserByUUID(ctx, app.ID, name); errors.Is(err, store.ErrNotFound) {
+			return noUser(name)
+		}
+		user = found
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := a.update(ctx, user, store.UserChange{Revoke: true}); err != nil {
+		return err
+	}
+	return a.end(ctx, user, msync.StatisticsBody_USER_KICKED_BY_OTHER_DEVICE)
+}
+
 // SetNickname changes the name that is shown in push notifications.
 func (a *Service) SetNickname(ctx context.Context, app *App, name, nickname string) (store.User, error) {
 	user, err := a.User(ctx, app, name)

@@ -267,6 +267,77 @@ func (s *Service) Add(ctx context.Context, actor Actor, name string) (store.User
 	return other, s.add(ctx, actor.App, other, actor.User, false, false)
 }
 
+// Imported says what became of the names that Import was given.
+type Imported struct {
+	Added   []string // contacts now, or already before
+	Unknown []string // there is no such user
+	Full    []string // the user's list, or theirs, has no room
+	Failed  []string // the user, who is no contact of oneself
+}
+
+// Import makes users contacts of the actor without an invitation, as many as it can. They and the actor are told only if
+// tell is set. Names that are repeated count once.
+func (s *Service) Import(ctx context.Context, actor Actor, names []string, tell bool) (done Imported, err error) {
+	seen := map[string]bool{}
+	for _, name := range names {
+		if name = account.Fold(name); seen[name] {
+			continue
+		}
+		seen[name] = true
+		other, err := s.other(ctx, actor, name)
+		if err == nil {
+			err = s.join(ctx, actor, other, tell)
+		}
+		switch {
+		case err == nil:
+			done.Added = append(done.Added, name)
+		case errors.Is(err, account.ErrNoUser):
+			done.Unknown = append(done.Unknown, name)
+		case errors.Is(err, ErrInviterFull), errors.Is(err, ErrInviteeFull):
+			done.Full = append(done.Full, name)
+		case errors.Is(err, ErrSelf):
+			done.Failed = append(done.Failed, name)
+		default:
+			return done, err
+		}
+	}
+	return done, nil
+}
+
+// join makes the actor and another user contacts, and tells them if it is to.
+func (s *Service) join(ctx context.Context, actor Actor, other store.User, tell bool) error {
+	ctx, cancel := outlast(ctx)
+	defer cancel()
+	if tell {
+		return s.add(ctx, actor.App, other, actor.User, false, false)
+	}
+	err := s.store.AddContact(ctx, peer(other), peer(actor.User), false, s.now(), s.maxContacts)
+	s.changed(other, actor.User)
+	if err == nil || errors.Is(err, store.ErrExists) {
+		return nil
+	}
+	return refusal(err, ErrInviteeFull, ErrInviterFull)
+}
+
+// Relations returns how a user stands to others, by name. Who is not there has no relation to anybody.
+func (s *Service) Relations(ctx context.Context, app *account.App, user store.User, names []string) (map[string]store.Relation, error) {
+	relations := map[string]store.Relation{}
+	for _, name := range names {
+		name = account.Fold(name)
+		other, err := s.accounts.User(ctx, app, name)
+		if errors.Is(err, account.ErrNoUser) {
+			relations[name] = store.Relation{}
+			continue
+		} else if err != nil {
+			return nil, err
+		}
+		if relations[name], err = s.store.Relation(ctx, user.ID, other.ID); err != nil {
+			return nil, err
+		}
+	}
+	return relations, nil
+}
+
 // Remove ends a relation for both users and returns the other one. It is no error if there is none. The errors are code
 // 204 and -3 (ErrSelf).
 func (s *Service) Remove(ctx context.Context, actor Actor, name string) (store.User, error) {

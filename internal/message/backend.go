@@ -42,6 +42,8 @@ type Outgoing struct {
 	Receipts bool
 	// Level is the priority in a chatroom: 0 high, 1 normal, 2 low.
 	Level int64
+
+	stream *msync.MessageBody_Stream // how far a text has come that arrives in parts; nil: it is whole
 }
 
 // maxUnsaved is how many users Outgoing.Unsaved may name.
@@ -119,7 +121,7 @@ func (s *Service) inNameOf(ctx context.Context, app *account.App, name string) (
 // compose makes the body of a message, which names no receiver yet.
 func (s *Service) compose(from Sender, o Outgoing) (*msync.MessageBody, store.Content, error) {
 	body := &msync.MessageBody{Type: bodyTypes[o.Type], From: &msync.JID{Name: from.User.Name},
-		Contents: []*msync.MessageBody_Content{o.Content}, Ext: o.Ext}
+		Contents: []*msync.MessageBody_Content{o.Content}, Ext: o.Ext, Stream: o.stream}
 	if o.Receipts && o.Type == Group {
 		body.MsgConfig = &msync.MessageBody_MessageConfig{AllowGroupAck: true}
 	}
@@ -133,6 +135,9 @@ func (s *Service) compose(from Sender, o Outgoing) (*msync.MessageBody, store.Co
 	payload, err := proto.Marshal(body)
 	if err != nil {
 		return nil, 0, bad("the message cannot be packed", err)
+	}
+	if o.stream != nil { // it has a limit of its own
+		return body, content, nil
 	}
 	return body, content, s.checkSize(from, payload)
 }

@@ -116,8 +116,12 @@ func (s *Service) withUser(ctx context.Context, from Sender, name string) (*conv
 	if err != nil {
 		return nil, err
 	}
+	return withPeer(from, to), nil
+}
+
+func withPeer(from Sender, to store.User) *conversation {
 	return &conversation{key: store.PairKey(from.App.ID, from.User.ID, to.ID), peer: to,
-		to: &msync.JID{Name: to.Name, Domain: msync.UserDomain}}, nil
+		to: &msync.JID{Name: to.Name, Domain: msync.UserDomain}}
 }
 
 func inPlace(from Sender, place muc.Target) *conversation {

@@ -150,10 +150,13 @@ func (s *Service) rewrite(operator string, c *conversation, found store.Found, e
 			return nil, "", fmt.Errorf("read edits: %w", err)
 		}
 	}
-	if last.Count >= maxEdits {
+	count := last.Count + 1
+	if edit.Stream != nil {
+		count = 1 // the parts of a text are no edits of people
+	} else if count > maxEdits {
 		return nil, "", errEditLimit
 	}
-	now := edited{Count: last.Count + 1, Operator: operator, At: s.clock.Now().UnixMilli(), Sender: meta.From.GetName(), Sent: found.Time, ChatType: c.chatType()}
+	now := edited{Count: count, Operator: operator, At: s.clock.Now().UnixMilli(), Sender: meta.From.GetName(), Sent: found.Time, ChatType: c.chatType()}
 	object := map[string]any{editedKey: now}
 	if thread, ok := before[threadKey]; ok {
 		object[threadKey] = thread
@@ -166,6 +169,9 @@ func (s *Service) rewrite(operator string, c *conversation, found store.Found, e
 		return nil, "", fmt.Errorf("pack edits: %w", err)
 	}
 	body.Contents, body.Meta = edit.Contents, string(text)
+	if edit.Stream != nil {
+		body.Stream = edit.Stream
+	}
 	if edit.EditScope == msync.MessageBody_BODY_AND_EXT {
 		body.Ext = edit.Ext
 	}

@@ -2,8 +2,12 @@ package rest
 
 import (
 	"context"
+	"fmt"
+	"hash/fnv"
 	"net/http"
+	"strconv"
 
+	"github.com/stoa-chat/stoa/internal/account"
 	"github.com/stoa-chat/stoa/internal/contact"
 	"github.com/stoa-chat/stoa/internal/store"
 )
@@ -12,6 +16,8 @@ const (
 	pageOfContacts    = 10
 	maxPageOfContacts = 50
 	maxPageOfBlocked  = 500 // without a page size: all that there can be
+	maxImported       = 10  // contacts in one call
+	maxChecked        = 100 // names in one call
 )
 
 // Clients and backends use different paths for some of these.
@@ -28,6 +34,10 @@ func (a *API) contactRoutes() []Route {
 		{http.MethodPut, "/users/{user}/contacts/users/{friend}", AppOrSelf, a.setRemark},
 		{http.MethodPut, "/user/{user}/contacts/users/{friend}", AppOrSelf, a.setRemark},
 		{http.MethodDelete, "/contacts/users/{user}", AppToken, a.clearContacts},
+		{http.MethodPost, "/users/{user}/contacts/import", AppToken, a.importContacts},
+		{http.MethodPost, "/contacts/check", AppToken, a.checkRelations("friend", "not_friend", func(r store.Relation) bool { return r.Contact })},
+		{http.MethodPost, "/blocks/check", AppToken, a.checkRelations("block", "not_block", func(r store.Relation) bool { return r.Blocked })},
+		{http.MethodGet, "/users/{user}/rosters", AppOrSelf, a.roster},
 		{http.MethodGet, "/users/{user}/blocks/users", AppOrSelf, a.listBlocked},
 		{http.MethodPost, "/users/{user}/blocks/users", AppOrSelf, a.block},
 		{http.MethodDelete, "/users/{user}/blocks/users/{friend}", AppOrSelf, a.unblockOne},
@@ -263,4 +273,77 @@ func (a *API) unblockOne(ctx context.Context, c *Call) (Answer, error) {
 		return Answer{}, err
 	}
 	return aboutOther(c, users[0]), nil
+}
+
+// importContacts makes users contacts of one who has them elsewhere.
+func (a *API) importContacts(ctx context.Context, c *Call) (Answer, error) {
+	var in struct {
+		Usernames []string `json:"usernames"`
+	}
+	if err := c.decodeNames(&in, &in.Usernames); err != nil {
+		return Answer{}, err
+	}
+	if len(in.Usernames) > maxImported {
+		return Answer{}, tooMany(maxImported)
+	}
+	actor, err := a.actor(ctx, c)
+	if err != nil {
+		return Answer{}, err
+	}
+	result, err := a.contacts.Import(ctx, actor, in.Usernames, c.said("isSendNotice") == "true")
+	return Answer{Data: map[string][]string{"success": orEmpty(result.Added), "NotExistFailed": orEmpty(result.Unknown),
+		"maxLimitFailed": orEmpty(result.Full), "UnKnowFailed": orEmpty(result.Failed)}}, err
+}
+
+func orEmpty(names []string) []string { return append([]string{}, names...) }
+
+// checkRelations says of users whether one has a relation to them.
+func (a *API) checkRelations(yes, no string, has func(store.Relation) bool) Handler {
+	return func(ctx context.Context, c *Call) (Answer, error) {
+		var in struct {
+			Username string   `json:"username"`
+			Names    []string `json:"check_list"`
+		}
+		if err := c.decodeNames(&in, &in.Names); err != nil {
+			return Answer{}, err
+		}
+		if len(in.Names) > maxChecked {
+			return Answer{}, tooMany(maxChecked)
+		}
+		user, err := a.accounts.User(ctx, c.App, in.Username)
+		if err != nil {
+			return Answer{}, err
+		}
+		relations, err := a.contacts.Relations(ctx, c.App, user, in.Names)
+		if err != nil {
+			return Answer{}, err
+		}
+		rows := []map[string]string{}
+		for _, name := range in.Names {
+			relation := no
+			if has(relations[account.Fold(name)]) {
+				relation = yes
+			}
+			rows = append(rows, map[string]string{"username": name, "relation": relation})
+		}
+		return Answer{Entities: rows}, nil
+	}
+}
+
+// roster lists all contacts, with a version that is another one whenever the list or a remark is.
+func (a *API) roster(ctx context.Context, c *Call) (Answer, error) {
+	user, err := a.target(ctx, c)
+	if err != nil {
+		return Answer{}, err
+	}
+	contacts, err := a.contacts.All(ctx, user)
+	if err != nil {
+		return Answer{}, err
+	}
+	rows, count := rowsOf(contacts, true), len(contacts)
+	hash := fnv.New64a()
+	for _, contact := range contacts {
+		fmt.Fprintf(hash, "%d %q\n", contact.Peer.ID, contact.Remark)
+	}
+	return Answer{Data: map[string]any{"version": strconv.FormatUint(hash.Sum64(), 36), "rosters": rows}, Count: &count}, nil
 }

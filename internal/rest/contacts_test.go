@@ -23,6 +23,9 @@ func (w *world) play(steps []step) {
 				w.Errorf("%s %s %.200s: %s\nin %s", s.method, path, s.body, diff, got.text)
 			}
 		}
+		if s.save != "" {
+			w.saved[s.save], _ = got.object["access_token"].(string)
+		}
 		cursor, _ = got.object["cursor"].(string)
 		if data, ok := got.object["data"].(map[string]any); ok && cursor == "" {
 			cursor, _ = data["cursor"].(string)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/stoa-chat/stoa/internal/account"
+	"github.com/stoa-chat/stoa/internal/message"
 	"github.com/stoa-chat/stoa/internal/store"
 )
 
@@ -19,6 +20,8 @@ func (a *API) deviceRoutes() []Route {
 		{http.MethodGet, "/users/{user}/resources", AppOrSelf, a.listDevices},
 		{http.MethodGet, "/users/{user}/status", AppOrSelf, a.getStatus},
 		{http.MethodPost, "/users/batch/status", AppToken, a.getStatuses},
+		{http.MethodGet, "/users/{user}/offline_msg_count", AppOrSelf, a.countWaiting},
+		{http.MethodGet, "/users/{user}/offline_msg_status/{message}", AppOrSelf, a.isDelivered},
 		{http.MethodGet, "/users/{user}/disconnect", AppToken, a.disconnect},
 		{http.MethodPost, "/users/{user}/disconnect", AppToken, a.disconnect},
 		{http.MethodGet, "/users/{user}/disconnect/{resource}", AppOrSelf, a.disconnect},
@@ -101,4 +104,33 @@ func (a *API) disconnect(ctx context.Context, c *Call) (Answer, error) {
 		return Answer{}, err
 	}
 	return Answer{Data: map[string]bool{"result": true}}, nil
+}
+
+// countWaiting tells how many messages wait for a user.
+func (a *API) countWaiting(ctx context.Context, c *Call) (Answer, error) {
+	user, err := a.target(ctx, c)
+	if err != nil {
+		return Answer{}, err
+	}
+	n, err := a.messages.Waiting(ctx, user)
+	return Answer{Data: map[string]int{user.Name: n}}, err
+}
+
+// isDelivered tells whether a user has been given a message.
+func (a *API) isDelivered(ctx context.Context, c *Call) (Answer, error) {
+	user, err := a.target(ctx, c)
+	if err != nil {
+		return Answer{}, err
+	}
+	id := c.Value("message")
+	delivered, err := a.messages.Delivered(ctx, c.App, user, messageID(id))
+	if errors.Is(err, message.ErrNotSent) {
+		say := refusal{status: http.StatusNotFound, slug: "resource_not_found", description: "message " + id + " was not sent to " + user.Name}
+		return Answer{}, say.because(err)
+	}
+	status := "undelivered"
+	if delivered {
+		status = "delivered"
+	}
+	return Answer{Data: map[string]string{id: status}}, err
 }

@@ -32,7 +32,8 @@ func (a *API) messageRoutes() []Route {
 		{http.MethodPost, "/messages/users/import", AppToken, a.importTo(message.Chat)},
 		{http.MethodPost, "/messages/chatgroups/import", AppToken, a.importTo(message.Group)},
 		{http.MethodPost, "/messages/msg_recall", AppToken, a.recallOne},
-		{http.MethodPost, "/messages/recall", AppToken, a.recallSome},
+		{http.MethodPost, "/messages/recall", AppToken, a.recallSome(maxRecalled)},
+		{http.MethodPost, "/messages/batch_recall", AppToken, a.recallSome(maxBatchRecalled)},
 		{http.MethodPut, "/messages/rewrite/{message}", AppToken, a.rewrite},
 	}
 }
@@ -334,33 +335,38 @@ func (a *API) recallOne(ctx context.Context, c *Call) (Answer, error) {
 	return Answer{Data: map[string]string{"recalled": result, "chattype": in.Type, "from": in.From, "to": in.To, "msg_id": string(in.ID)}}, err
 }
 
-// maxRecalled is how many messages one call recalls.
-const maxRecalled = 100
+// How many messages one call recalls: the older route, and the newer one.
+const (
+	maxRecalled      = 100
+	maxBatchRecalled = 30
+)
 
 // recallSome recalls what it can, and answers with a row for each message.
-func (a *API) recallSome(ctx context.Context, c *Call) (Answer, error) {
-	var in struct {
-		Messages []json.RawMessage `json:"msgs"`
-	}
-	if err := c.Decode(&in); err != nil {
-		return Answer{}, err
-	}
-	if len(in.Messages) == 0 || len(in.Messages) > maxRecalled {
-		return Answer{}, illegal("msgs must name 1 to %d messages", maxRecalled)
-	}
-	rows := []map[string]string{}
-	for _, m := range in.Messages {
-		var one recalled
-		if err := decode(m, &one); err != nil {
+func (a *API) recallSome(highest int) Handler {
+	return func(ctx context.Context, c *Call) (Answer, error) {
+		var in struct {
+			Messages []json.RawMessage `json:"msgs"`
+		}
+		if err := c.Decode(&in); err != nil {
 			return Answer{}, err
 		}
-		result, err := a.recall(ctx, c, one)
-		if err != nil {
-			return Answer{}, err
+		if len(in.Messages) == 0 || len(in.Messages) > highest {
+			return Answer{}, illegal("msgs must name 1 to %d messages", highest)
 		}
-		rows = append(rows, map[string]string{"msg_id": string(one.ID), "recalled": result})
+		rows := []map[string]string{}
+		for _, m := range in.Messages {
+			var one recalled
+			if err := decode(m, &one); err != nil {
+				return Answer{}, err
+			}
+			result, err := a.recall(ctx, c, one)
+			if err != nil {
+				return Answer{}, err
+			}
+			rows = append(rows, map[string]string{"msg_id": string(one.ID), "recalled": result})
+		}
+		return Answer{Data: map[string]any{"msgs": rows}}, nil
 	}
-	return Answer{Data: map[string]any{"msgs": rows}}, nil
 }
 
 // sayRewrite words what is refused of an edit, docs/protocol/admin-rest.md §9.2.

@@ -359,7 +359,7 @@ func TestFilesThatAreShared(t *testing.T) {
 
 // aboutPlaces reports whether a route is one of groups, rooms or threads.
 func aboutPlaces(r Route) bool {
-	for _, word := range []string{"{place}", "chatgroups", "chatrooms", "/thread"} {
+	for _, word := range []string{"{place}", "chatgroups", "chatrooms", "/thread", "/stream_message/chatgroup"} {
 		if strings.Contains(r.Pattern, word) {
 			return true
 		}
@@ -417,6 +417,7 @@ func (w *world) ground(r Route, n string) (path, body string) {
 		"POST /chatgroups":                       `{"groupname":"n","owner":"alice"}`,
 		"POST /chatrooms":                        `{"name":"n","description":"d","owner":"alice"}`,
 		"POST /messages/chatrooms/broadcast":     `{"msg":{"type":"txt","msg":"hi"}}`,
+		"POST /stream_message/chatgroup":         fmt.Sprintf(`{"to":%q,"body":{"msg":"hi","seq":0}}`, own),
 		"POST /messages/chatgroups":              fmt.Sprintf(`{"to":[%q],"type":"txt","body":{"msg":"hi"}}`, own),
 		"POST /messages/chatrooms":               fmt.Sprintf(`{"to":[%q],"type":"txt","body":{"msg":"hi"}}`, own),
 		"POST /messages/chatgroups/users":        fmt.Sprintf(`{"to":[%q],"users":["bob"],"type":"txt","body":{"msg":"hi"}}`, own),

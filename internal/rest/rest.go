@@ -105,6 +105,7 @@ func New(services Services, c *clock.Clock, registry prometheus.Registerer, log 
 	a.add(a.threadRoutes()...)
 	a.add(a.broadcastRoutes()...)
 	a.add(a.messageRoutes()...)
+	a.add(a.streamedRoutes()...)
 	a.add(a.exportRoutes()...)
 	a.add(a.settingsRoutes()...)
 	a.add(a.moderationRoutes()...)

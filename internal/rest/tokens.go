@@ -17,6 +17,7 @@ func (a *API) tokenRoutes() []Route {
 	return []Route{
 		{http.MethodPost, "/token", Anyone, a.createToken}, // each grant has its own proof
 		{http.MethodGet, "/sdk/users/{user}/token/expires", AppOrSelf, a.tokenExpires},
+		{http.MethodPost, "/token/users/{user}/invalid", AppToken, a.revokeTokens},
 	}
 }
 
@@ -137,6 +138,14 @@ func (a *API) tokenExpires(_ context.Context, c *Call) (Answer, error) {
 		a.accounts.Extend(c.Who)
 	}
 	return Answer{Bare: map[string]any{"expire_timestamp": timestampOf(c.Who.Expires)}}, nil
+}
+
+// revokeTokens makes all tokens that the server has given a user so far invalid.
+func (a *API) revokeTokens(ctx context.Context, c *Call) (Answer, error) {
+	if err := a.accounts.Revoke(ctx, c.App, c.User()); err != nil {
+		return Answer{}, err
+	}
+	return done(), nil
 }
 
 func timestampOf(end time.Time) int64 {

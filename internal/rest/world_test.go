@@ -65,6 +65,7 @@ func (l *logBook) String() string {
 type world struct {
 	testing.TB
 	services   Services
+	store      store.Store
 	api        *API
 	server     *httptest.Server
 	accounts   *account.Service
@@ -309,7 +310,7 @@ func (w *world) send(method, path, authorization, body string, header ...string)
 	if description == "" || got.object["error"] == "" || got.object["request_id"] != id {
 		w.Errorf("%s %s: incomplete error %s", method, path, text)
 	}
-	if got.status == http.StatusNotAcceptable || got.status < 400 || strings.Contains(description, "does not exist") && !strings.Contains(path, "/messages/") {
+	if got.status == http.StatusNotAcceptable || got.status < 400 || strings.Contains(description, "does not exist") && !strings.Contains(path, "message") {
 		w.Errorf("%s %s: clients misunderstand %d %s", method, path, got.status, text)
 	}
 	return got

@@ -200,7 +200,7 @@ type Timelines interface {
 	// Subscription returns a user's right to read one timeline. ErrNotFound if there never was one.
 	Subscription(ctx context.Context, user, timeline int64) (Subscription, error)
 	// Positions returns the device's position in every timeline that the user reads or has read, in order of the
-	// timelines.
+	// timelines. Device 0 is how far any of the user's devices has come.
 	Positions(ctx context.Context, user, device int64) ([]Position, error)
 	// SaveCursors moves cursors forward; one that is further already stays. It need not wait for the disk: after a crash
 	// the last entries come again.

@@ -254,10 +254,17 @@ func (s *Store) eachTimeline(ctx context.Context, ids []int64, do func(i int, t 
 
 // Positions implements store.Timelines. What belongs to the user and what belongs to the timelines is read apart.
 func (s *Store) Positions(ctx context.Context, user, device int64) ([]store.Position, error) {
-	rows, err := s.pool.Query(ctx, `
+	query, values := `
 		SELECT s.timeline, s.until, greatest(coalesce(c.seq, 0), s.start) FROM subscription s
 		LEFT JOIN cursor c ON c.user_id = s.user_id AND c.device = $2 AND c.timeline = s.timeline
-		WHERE s.user_id = $1 AND s.until > 0 ORDER BY s.timeline`, user, device)
+		WHERE s.user_id = $1 AND s.until > 0 ORDER BY s.timeline`, []any{user, device}
+	if device == 0 { // its cursors are those of devices that are forgotten
+		query, values = `
+		SELECT s.timeline, s.until, greatest(coalesce(c.seq, 0), s.start) FROM subscription s
+		LEFT JOIN (SELECT timeline, max(seq) AS seq FROM cursor WHERE user_id = $1 GROUP BY timeline) c ON c.timeline = s.timeline
+		WHERE s.user_id = $1 AND s.until > 0 ORDER BY s.timeline`, []any{user}
+	}
+	rows, err := s.pool.Query(ctx, query, values...)
 	if err != nil {
 		return nil, wrap("read cursors", err)
 	}

@@ -478,6 +478,18 @@ var cursorTests = []test{
 		e.append(draft)
 		same(t, "positions", e.positions(alice.ID, e.device(alice, "phone").ID), []store.Position{{Timeline: timeline, Head: 1}})
 	}},
+	{"device 0 is as far as the furthest device of the user", func(t *testing.T, e *env) {
+		app := e.app()
+		alice, bob := e.user(app, "alice"), e.user(app, "bob")
+		phone, laptop, bobs := e.device(alice, "phone"), e.device(alice, "laptop"), e.device(bob, "phone")
+		timeline := e.fill(store.PairKey(app.ID, alice.ID, bob.ID), 10)
+		same(t, "before", e.positions(alice.ID, 0), []store.Position{{Timeline: timeline, Head: 10}})
+		e.save(phone, timeline, 3)
+		e.save(laptop, timeline, 7)
+		e.save(bobs, timeline, 9)
+		e.save(laptop, timeline, 6)
+		same(t, "after", e.positions(alice.ID, 0), []store.Position{{Timeline: timeline, Head: 10, Cursor: 7}})
+	}},
 	{"a cursor is the device's own and never goes back", func(t *testing.T, e *env) {
 		app := e.app()
 		alice, bob := e.user(app, "alice"), e.user(app, "bob")
