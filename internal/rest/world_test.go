@@ -74,7 +74,6 @@ type world struct {
 	files      *file.Service
 	messages   *message.Service
 	mucs       *muc.Service
-	store      store.Store
 	hub        *delivery.Hub
 	delivery   *delivery.Service
 	clock      *clock.Clock
