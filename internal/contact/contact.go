@@ -508,29 +508,19 @@ type event struct {
 
 // tell appends events to their readers' timelines, and returns when they are durable.
 func (s *Service) tell(ctx context.Context, app *account.App, events ...event) error {
-	results := make(chan error, len(events))
+	var posts []delivery.Post
 	for _, e := range events {
 		meta, err := e.meta()
 		if err != nil {
 			return fmt.Errorf("pack event: %w", err)
 		}
-		post := delivery.Post{Key: store.UserKey(app.ID, e.reader.ID), Sender: e.from.ID, Meta: meta,
-			Done: func(r delivery.Result) { results <- r.Err }}
+		post := delivery.Post{Key: store.UserKey(app.ID, e.reader.ID), Sender: e.from.ID, Meta: meta}
 		if e.from.ID == e.reader.ID {
 			post.Device = e.except
 		}
-		s.delivery.Append(post)
+		posts = append(posts, post)
 	}
-	var errs []error
-	for range events {
-		select {
-		case err := <-results:
-			errs = append(errs, err)
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	return errors.Join(errs...)
+	return s.delivery.AppendAll(ctx, posts...)
 }
 
 func (e event) meta() ([]byte, error) {

@@ -146,6 +146,25 @@ func (s *Service) AppendWait(ctx context.Context, post Post) (Result, error) {
 	}
 }
 
+// AppendAll appends posts, in order, and returns when all are durable. The error joins those of the posts that failed.
+func (s *Service) AppendAll(ctx context.Context, posts ...Post) error {
+	results := make(chan error, len(posts))
+	for _, post := range posts {
+		post.Done = func(r Result) { results <- r.Err }
+		s.Append(post)
+	}
+	var errs []error
+	for range posts {
+		select {
+		case err := <-results:
+			errs = append(errs, err)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // commitLoop makes what has gathered durable, a batch at a time.
 func (s *Service) commitLoop() {
 	defer close(s.commits)

@@ -69,6 +69,31 @@ func TestAFailedCommitFailsItsPostsAndNoOther(t *testing.T) {
 	out.gets(t, "after the failure", "batch a")
 }
 
+func TestAppendAllWaitsForAll(t *testing.T) {
+	w := newWorld(t)
+	_, out := w.ready(2, 20, 1)
+	posts := []Post{{Key: store.PairKey(1, 1, 2), Sender: 1, Meta: w.meta("a")}, {Key: store.UserKey(1, 2), Sender: 1, Meta: w.meta("b")}}
+	if err := w.service.AppendAll(t.Context(), posts...); err != nil {
+		t.Fatal(err)
+	}
+	out.gets(t, "both", "batch a", "batch b")
+	if err := w.service.AppendAll(t.Context()); err != nil {
+		t.Errorf("nothing ended with %v", err)
+	}
+	stale := Post{Key: store.PairKey(1, 1, 2), Amend: &store.Amend{Seq: 1, Version: 7, Meta: w.meta("c")}}
+	if err := w.service.AppendAll(t.Context(), posts[1], stale); !errors.Is(err, store.ErrConflict) {
+		t.Errorf("of two, one of which fails: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	hold := make(chan struct{})
+	defer close(hold)
+	w.store.set(func() { w.store.append = func() error { <-hold; return nil } })
+	cancel()
+	if err := w.service.AppendAll(ctx, posts...); !errors.Is(err, context.Canceled) {
+		t.Errorf("with a context that has ended: %v", err)
+	}
+}
+
 func TestAppendWaitEndsWithItsContext(t *testing.T) {
 	w := newWorld(t)
 	hold := make(chan struct{})

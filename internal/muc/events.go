@@ -3,7 +3,6 @@ package muc
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"google.golang.org/protobuf/proto"
@@ -133,29 +132,19 @@ func (s *Service) toMembers(ctx context.Context, actor Actor, m store.Muc, e eve
 
 // toUsers tells persons on their own timelines, members or not.
 func (s *Service) toUsers(ctx context.Context, actor Actor, m store.Muc, e event, users ...store.Peer) error {
-	results := make(chan error, len(users))
+	var posts []delivery.Post
 	for _, user := range users {
 		meta, err := e.pack(actor, m, jid(user.Name))
 		if err != nil {
 			return err
 		}
-		post := delivery.Post{Key: store.UserKey(m.App, user.ID), Sender: actor.User.ID, Meta: meta,
-			Done: func(r delivery.Result) { results <- r.Err }}
+		post := delivery.Post{Key: store.UserKey(m.App, user.ID), Sender: actor.User.ID, Meta: meta}
 		if user.ID == actor.User.ID {
 			post.Device = actor.Device
 		}
-		s.delivery.Append(post)
+		posts = append(posts, post)
 	}
-	var errs []error
-	for range users {
-		select {
-		case err := <-results:
-			errs = append(errs, err)
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	return errors.Join(errs...)
+	return s.delivery.AppendAll(ctx, posts...)
 }
 
 // toSelf tells the actor's other devices.
