@@ -175,6 +175,8 @@ func TestTwoNodes(t *testing.T) {
 		}
 	})
 
+	t.Run("a backend is told of what comes in through either node, once", c.testCallbacks)
+
 	t.Run("a node that was cut off from the bus looks for what it missed", func(t *testing.T) {
 		alice, bob := c.person(t, "alice").login(t, c.url(0)), c.person(t, "bob").login(t, c.url(1))
 		alice.send(t, bob.user, "before")
