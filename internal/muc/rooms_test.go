@@ -1,6 +1,7 @@
 package muc
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -199,5 +200,35 @@ func TestACrowdIsToldTogether(t *testing.T) {
 	w.Flush()
 	if lines := w.pushed(bob); len(lines) != 3 {
 		t.Errorf("%d users come in %d events, want 3", len(come), len(lines))
+	}
+}
+
+// returning is a store in which a user comes back just before one notes that the user has gone.
+type returning struct {
+	Store
+	back func()
+}
+
+func (r returning) SetAway(ctx context.Context, user, since int64) error {
+	if since > 0 {
+		r.back()
+	}
+	return r.Store.SetAway(ctx, user, since)
+}
+
+func TestWhoComesBackAtOnceStaysInTheRoom(t *testing.T) {
+	w := newWorld(t)
+	u := w.users("alice", "bob")
+	room := w.room(u[0], Options{Title: "r"}, u[1])
+	w.Service.store = returning{w.store, func() {
+		w.online(u[1])
+		_, err := w.CameOnline(t.Context(), u[1].User)
+		w.must(err)
+	}}
+	w.must(w.WentOffline(t.Context(), u[1].User))
+	away, err := w.store.AwayMembers(t.Context(), w.app.ID, w.now()+1, 9)
+	w.must(err)
+	if len(away) > 0 {
+		t.Errorf("away are %v of room %d", away, room.ID)
 	}
 }
