@@ -250,3 +250,18 @@ func TestWhoBlocksTheMessagesIsNotSentThemOnLeaving(t *testing.T) {
 		}
 	}
 }
+
+func TestABackendAddsAndRemovesWithoutAWordToTheOthers(t *testing.T) {
+	w := newWorld(t)
+	u := w.users("alice", "bob", "carol")
+	g := w.group(u[0], Options{Title: "g"}, u[1])
+	before := w.told(u[1], store.KindMuc)
+	quiet := Backend(w.app)
+	quiet.Quiet = true
+	_, err := w.AddMembers(t.Context(), quiet, store.MucGroup, g.Name, []string{"carol"})
+	w.must(err)
+	_, err = w.Remove(t.Context(), quiet, store.MucGroup, g.Name, []string{"carol"})
+	w.must(err)
+	same(t, w.told(u[1], store.KindMuc), before)
+	same(t, w.told(u[2], store.KindUser), []string{"DIRECT_JOINED @ppAdmin to carol", "KICK @ppAdmin to carol"})
+}
