@@ -3,6 +3,8 @@ package rest
 import (
 	"encoding/base64"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -222,4 +224,41 @@ func TestATextThatArrivesInParts(t *testing.T) {
 		{"POST", "/acme/demo/stream_message/chatgroup", "app", `{"to":"1","body":{"msg":"a","seq":0}}`, 404, `{"error":"resource_not_found"}`, ""},
 		{"POST", "/acme/demo/stream_message/user", "app", `{"from":"a b","to":"bob","body":{"msg":"a","seq":0}}`, 400, `{"error":"illegal_argument"}`, ""},
 	})
+}
+
+func TestTheFileOfAnImportedMessageIsTakenOver(t *testing.T) {
+	w := newWorld(t)
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/a.pdf" || r.Header.Get("share-secret") != "theirs" {
+			rw.WriteHeader(http.StatusNotFound)
+			return
+		}
+		rw.Header().Set("Content-Type", "application/pdf")
+		fmt.Fprint(rw, "three words here")
+	}))
+	defer elsewhere.Close()
+	call := func(url string) step {
+		return step{"POST", "/acme/demo/messages/users/import", "app", `{"from":"alice","target":"bob","type":"file","body":{"url":"` + url + `","filename":"a.pdf","secret":"theirs"},"need_download":true}`, 200, "", ""}
+	}
+	refused := call(elsewhere.URL + "/gone")
+	refused.status, refused.want = 400, description("illegal_argument", "the file cannot be downloaded: status 404")
+	strange := call("file:///etc/passwd")
+	strange.status, strange.want = 400, description("illegal_argument", "url must be an address of http or https")
+	w.play([]step{call(elsewhere.URL + "/a.pdf"), refused, strange})
+	got := w.send("POST", "/acme/demo/users/bob/messageroaming", w.bearer("app"), `{"queue":"alice@easemob.com"}`)
+	msgs := got.object["data"].(map[string]any)["msgs"].([]any)
+	raw, err := base64.StdEncoding.DecodeString(msgs[0].(map[string]any)["msg"].(string))
+	w.must(err)
+	var meta msync.Meta
+	var body msync.MessageBody
+	w.must(proto.Unmarshal(raw, &meta))
+	w.must(proto.Unmarshal(meta.Payload, &body))
+	content := body.Contents[0]
+	below, ok := strings.CutPrefix(content.RemotePath, w.server.URL+"/acme/demo")
+	if !ok || content.FileLength != 16 {
+		t.Fatalf("the message names %s of %d bytes", content.RemotePath, content.FileLength)
+	}
+	if file := w.fetch("GET", below, "", "share-secret", content.SecretKey); file.status != 200 || file.text != "three words here" {
+		t.Errorf("%d %q", file.status, file.text)
+	}
 }

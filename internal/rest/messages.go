@@ -269,6 +269,7 @@ func (a *API) importTo(t message.ChatType) Handler {
 			Ext    json.RawMessage `json:"ext"`
 			Read   bool            `json:"is_ack_read"`
 			Time   scalar          `json:"msg_timestamp"`
+			Fetch  bool            `json:"need_download"`
 		}
 		if err := c.Decode(&in); err != nil {
 			return Answer{}, err
@@ -286,6 +287,11 @@ func (a *API) importTo(t message.ChatType) Handler {
 		}
 		if m.Ext, err = extension(in.Ext); err != nil {
 			return Answer{}, err
+		}
+		if in.Fetch && m.Content.RemotePath != "" {
+			if err := a.fetchFile(ctx, c, m.Content); err != nil {
+				return Answer{}, err
+			}
 		}
 		id, err := a.messages.Import(ctx, c.App, m)
 		return Answer{Data: map[string]string{"msg_id": strconv.FormatInt(id, 10)}}, sayMessage(c, m.From, err)
