@@ -127,7 +127,7 @@ func TestABackendUsesEveryRoute(t *testing.T) {
 		"POST /chatgroups/{place}/blocks/users/{member}", "POST /chatrooms/{place}/blocks/users/{member}",
 		"POST /chatgroups/{place}/white/users/{member}", "POST /chatrooms/{place}/white/users/{member}",
 		"POST /chatgroups/{place}/invite", // a backend adds
-		"GET /callbacks/storage/info", "POST /callbacks/storage/retry",
+		"POST /messages/batch_recall", "POST /stream_message/chatgroup", "GET /callbacks/storage/info", "POST /callbacks/storage/retry",
 		"PUT /metadata/chatgroup/{place}/users/batch",
 	}
 	response, err := http.Get(w.URL + "/openapi.json")
@@ -218,6 +218,8 @@ func users(w world) {
 	w.must(c.Activate(ctx, "erin"))
 	token := value(c.UserTokenFor(ctx, "erin", time.Hour))(w)
 	w.must(client.Login(ctx, "erin", chat.Token(token)))
+	w.must(c.RevokeTokens(ctx, "erin"))
+	<-ended
 	_, err = c.UserTokenFor(ctx, "nobody", time.Hour)
 	if err == nil {
 		w.Error("nobody has a token")
@@ -230,6 +232,7 @@ func users(w world) {
 	}
 	w.must(c.DeleteAttributes(ctx, "erin"))
 	w.equal("attributes", map[string]map[string]string{"erin": {}}, value(c.Attributes(ctx, []string{"erin"}))(w))
+	w.must(client.Login(ctx, "erin", chat.Password("new")))
 	w.must(c.DeleteUser(ctx, "erin"))
 	w.code("deleted", errcode.UserRemoved, <-ended)
 	w.code("deleted again", errcode.UserNotFound, c.DeleteUser(ctx, "erin"))
@@ -247,10 +250,16 @@ func contacts(w world) {
 	w.code("an answer to nothing", errcode.PermissionDenied, c.AnswerInvitation(ctx, "alice", "dave", true))
 	w.equal("contacts", []admin.Contact{{Name: "carol"}, {Name: "bob", Remark: "Bobby"}}, all(w, c.Contacts(ctx, "alice")))
 	w.must(c.RemoveContact(ctx, "alice", "carol"))
+	w.equal("contacts", map[string]bool{"bob": true, "carol": false}, value(c.AreContacts(ctx, "alice", "bob", "carol"))(w))
+	w.must(c.ClearContacts(ctx, "alice"))
+	if imported := value(c.ImportContacts(ctx, "alice", "bob", "nobody"))(w); len(imported.Done) != 1 || len(imported.Unknown) != 1 {
+		w.Errorf("the import is %+v", imported)
+	}
 	w.must(c.ClearContacts(ctx, "alice"))
 	w.equal("contacts", []admin.Contact{}, all(w, c.Contacts(ctx, "alice")))
 	w.must(c.Block(ctx, "alice", "bob", "carol"))
 	w.must(c.Unblock(ctx, "alice", "bob"))
+	w.equal("blocked", map[string]bool{"bob": false, "carol": true}, value(c.AreBlocked(ctx, "alice", "bob", "carol"))(w))
 	w.equal("blocked", []string{"carol"}, value(c.Blocked(ctx, "alice"))(w))
 	w.must(c.Unblock(ctx, "alice", "carol"))
 }
@@ -309,6 +318,25 @@ func messages(w world) {
 	w.must(c.Recall(ctx, admin.RecallRequest{ID: text.ID, To: "bob", Type: "chat"}))
 	w.code("a second recall", errcode.ServerUnknownError, c.Recall(ctx, admin.RecallRequest{ID: text.ID, To: "bob", Type: "chat"}))
 
+	waits := value(c.SendMessage(ctx, admin.Users, admin.Message{From: "alice", To: []string{"dave"}, Content: admin.Text("later")}))(w)
+	if n := value(c.Waiting(ctx, "dave"))(w); n == 0 || value(c.IsDelivered(ctx, "dave", waits["dave"]))(w) {
+		w.Errorf("%d messages wait for dave", n)
+	}
+	parts := slices.Values([]admin.Part{{Text: "Once ", Markdown: true}, {Text: "upon"}, {Text: " a time", Last: true}})
+	if id := value(c.Stream(ctx, "alice", "bob", false, parts))(w); id == "" {
+		w.Error("the stream has no id")
+	}
+	if m := <-got; m.From != "alice" || !strings.HasPrefix(m.Text, "Once") {
+		w.Errorf("the stream begins with %+v", m)
+	}
+	value(c.BroadcastToOnline(ctx, admin.Broadcast{From: "alice", Content: admin.Text("now")}))(w)
+	if m := <-got; m.Text != "now" {
+		w.Errorf("the broadcast is %+v", m)
+	}
+	value(c.BroadcastToUsers(ctx, admin.Broadcast{From: "alice", Content: admin.Text("all")}))(w)
+	if m := <-got; m.Text != "all" {
+		w.Errorf("the broadcast is %+v", m)
+	}
 	group := value(c.CreateGroup(ctx, admin.GroupOptions{Name: "old", Owner: "alice", Members: []string{"bob"}}))(w)
 	imported := value(c.ImportMessage(ctx, admin.OldMessage{From: "alice", To: "dave", Content: admin.Text("old"), Time: time.UnixMilli(1600000000000), Read: true}))(w)
 	value(c.ImportMessage(ctx, admin.OldMessage{From: "alice", To: group.ID(), Group: true, Content: admin.Text("old"), Ext: map[string]any{"a": 1}}))(w)

@@ -80,3 +80,38 @@ func (c *Client) Block(ctx context.Context, user string, others ...string) error
 func (c *Client) Unblock(ctx context.Context, user, other string) error {
 	return c.do(ctx, call{op: "unblock", method: http.MethodDelete, path: []string{"users", user, "blocks", "users", other}})
 }
+
+// Imported tells what became of an import of contacts, by name.
+type Imported struct {
+	Done    []string `json:"success"`
+	Unknown []string `json:"NotExistFailed"` // there are no such users
+	Full    []string `json:"maxLimitFailed"` // a list of contacts is full
+	Failed  []string `json:"UnKnowFailed"`
+}
+
+// ImportContacts makes a user and up to 10 others contacts, as many as it can; nobody is asked, and nobody told.
+func (c *Client) ImportContacts(ctx context.Context, user string, others ...string) (Imported, error) {
+	return data[Imported](ctx, c, call{op: "import contacts", method: http.MethodPost, path: []string{"users", user, "contacts", "import"}, in: names(others)})
+}
+
+// AreContacts tells which of up to 100 others are contacts of a user.
+func (c *Client) AreContacts(ctx context.Context, user string, others ...string) (map[string]bool, error) {
+	return c.relations(ctx, "contacts", "friend", user, others)
+}
+
+// AreBlocked tells which of up to 100 others a user blocks.
+func (c *Client) AreBlocked(ctx context.Context, user string, others ...string) (map[string]bool, error) {
+	return c.relations(ctx, "blocks", "block", user, others)
+}
+
+func (c *Client) relations(ctx context.Context, kind, yes, user string, others []string) (map[string]bool, error) {
+	rows, err := entities[struct {
+		User     string `json:"username"`
+		Relation string `json:"relation"`
+	}](ctx, c, call{op: "check " + kind, method: http.MethodPost, path: []string{kind, "check"}, in: map[string]any{"username": user, "check_list": others}})
+	relations := map[string]bool{}
+	for _, row := range rows {
+		relations[row.User] = row.Relation == yes
+	}
+	return relations, err
+}

@@ -126,7 +126,7 @@ func (c *Client) SendMessage(ctx context.Context, to Receivers, m Message) (map[
 	return data[map[string]string](ctx, c, call{op: "send message", method: http.MethodPost, path: path, in: ask})
 }
 
-// Broadcast is what BroadcastToRooms sends.
+// Broadcast is a message to many.
 type Broadcast struct {
 	From string // as in Message
 	Content
@@ -136,6 +136,21 @@ type Broadcast struct {
 
 // BroadcastToRooms sends a message to all chatrooms that have members, and returns its id.
 func (c *Client) BroadcastToRooms(ctx context.Context, b Broadcast) (string, error) {
+	return c.broadcast(ctx, b, "messages", "chatrooms", "broadcast")
+}
+
+// BroadcastToUsers sends a message to all users of the app, each in the conversation with the sender, and returns its id.
+// The error is 603 if the app has broadcasts switched off, or there were too many today. Level means nothing here.
+func (c *Client) BroadcastToUsers(ctx context.Context, b Broadcast) (string, error) {
+	return c.broadcast(ctx, b, "messages", "broadcast")
+}
+
+// BroadcastToOnline is BroadcastToUsers for those who are online; nothing is kept of the message.
+func (c *Client) BroadcastToOnline(ctx context.Context, b Broadcast) (string, error) {
+	return c.broadcast(ctx, b, "messages", "users", "broadcast")
+}
+
+func (c *Client) broadcast(ctx context.Context, b Broadcast, path ...string) (string, error) {
 	ask := map[string]any{"msg": b.flat()}
 	if b.From != "" {
 		ask["from"] = b.From
@@ -148,8 +163,59 @@ func (c *Client) BroadcastToRooms(ctx context.Context, b Broadcast) (string, err
 	}
 	answer, err := data[struct {
 		ID json.Number `json:"id"`
-	}](ctx, c, call{op: "broadcast", method: http.MethodPost, path: []string{"messages", "chatrooms", "broadcast"}, in: ask})
+	}](ctx, c, call{op: "broadcast", method: http.MethodPost, path: path, in: ask})
 	return answer.ID.String(), err
+}
+
+// Part is a part of a text that grows before the receiver's eyes.
+type Part struct {
+	Text string
+	Last bool
+	// Markdown is said with the first part: the text is Markdown.
+	Markdown bool
+}
+
+// Stream sends a text in parts to a user, or a group, and returns the id of the message: the first part makes it, each
+// other is added to its text. Parts may be 30 seconds apart, all may take 30 minutes, and have 48 KiB. From is the user whom
+// the receiver sees; empty: admin. Where parts end without a last one, the last that was there is it.
+func (c *Client) Stream(ctx context.Context, from, to string, group bool, parts iter.Seq[Part]) (id string, err error) {
+	kind := "user"
+	if group {
+		kind = "chatgroup"
+	}
+	seq := 0
+	send := func(p Part, last bool) error {
+		body := map[string]any{"msg": p.Text, "seq": seq}
+		if id != "" {
+			body["msgId"] = id
+		} else if p.Markdown {
+			body["type"] = "markdown"
+		}
+		if last {
+			body["finish"] = true
+		}
+		seq++
+		in := map[string]any{"to": to, "body": body}
+		if from != "" {
+			in["from"] = from
+		}
+		answer, err := data[struct {
+			ID string `json:"msgId"`
+		}](ctx, c, call{op: "stream message", method: http.MethodPost, path: []string{"stream_message", kind}, in: in})
+		if id == "" {
+			id = answer.ID
+		}
+		return err
+	}
+	for p := range parts {
+		if err := send(p, p.Last); err != nil || p.Last {
+			return id, err
+		}
+	}
+	if id == "" {
+		return "", nil
+	}
+	return id, send(Part{}, true)
 }
 
 // flat has the type beside the fields.

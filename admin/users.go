@@ -161,6 +161,26 @@ func (c *Client) Online(ctx context.Context, users ...string) (map[string]bool, 
 	return online, err
 }
 
+// Waiting tells how many messages no device of a user has been given yet, at most 10,000.
+func (c *Client) Waiting(ctx context.Context, user string) (int, error) {
+	counts, err := data[map[string]int](ctx, c, call{op: "count waiting", method: http.MethodGet, path: []string{"users", user, "offline_msg_count"}})
+	for _, n := range counts {
+		return n, err
+	}
+	return 0, err
+}
+
+// IsDelivered tells whether a device of a user has been given a message. The error is 17 if it was not sent to the user.
+func (c *Client) IsDelivered(ctx context.Context, user, message string) (bool, error) {
+	statuses, err := data[map[string]string](ctx, c, call{op: "is delivered", method: http.MethodGet, path: []string{"users", user, "offline_msg_status", message}})
+	return statuses[message] == "delivered", err
+}
+
+// RevokeTokens makes all tokens invalid that the server has given a user, and ends the sessions with 217.
+func (c *Client) RevokeTokens(ctx context.Context, user string) error {
+	return c.do(ctx, call{op: "revoke tokens", method: http.MethodPost, path: []string{"token", "users", user, "invalid"}})
+}
+
 // UserToken returns a token for a user, and makes the user, without a password, if there is none. It lives as long as the
 // app's settings say.
 func (c *Client) UserToken(ctx context.Context, user string) (string, error) {
