@@ -25,7 +25,7 @@ say() { echo "$(date +%T) $*" >&2; }
 bench=$(cd "$BENCH" && pwd)
 targets=${TARGETS:-relay-coalesce relay-gws centrifuge ejabberd prosody}
 if [[ -n ${QUICK:-} ]]; then
-	window=500ms warmup=200ms repeat=1 pairs=20 group=50 room=100 idle=200 stored=500 rate=(200 500) many=5
+	window=1s warmup=500ms repeat=1 pairs=20 group=50 room=100 idle=200 stored=500 rate=(200 500) many=5
 	growth=${GROWTH:-2000 20000} out=${OUT:-/dev/stdout} storage=200ms
 else
 	window=3s warmup=1s repeat=2 pairs=100 group=500 room=5000 idle=5000 stored=10000 rate=(600 6000) many=10
@@ -62,6 +62,11 @@ clean_up() {
 trap clean_up EXIT
 trap 'exit 130' INT TERM
 
+# unused ADDRESS: a server that is there already would be measured in place of ours.
+unused() {
+	! (: <"/dev/tcp/${1%:*}/${1#*:}") 2>/dev/null || fail "somebody listens on $1 already"
+}
+
 # await ADDRESS: until somebody listens on it.
 await() {
 	local i
@@ -76,6 +81,7 @@ await() {
 launch() {
 	local address=$1
 	shift
+	unused "$address"
 	"$@" >"$work/server.log" 2>&1 </dev/null &
 	launched=$!
 	started+=("$launched")
@@ -147,6 +153,7 @@ peer() { # NAME
 		database
 		psql -q "$database_url" -c 'CREATE DATABASE ejabberd'
 		psql -q -h 127.0.0.1 -p "$database_port" -U postgres -d ejabberd -f /usr/share/ejabberd/sql/pg.sql >/dev/null
+		unused 127.0.0.1:15222
 		pid=$(PGPORT=$database_port bash "$bench/peers/ejabberd.sh" pgsql "$work/ejabberd")
 		started+=("$pid")
 		await 127.0.0.1:15222
@@ -156,6 +163,7 @@ peer() { # NAME
 		rm -rf "$work/postgres"
 		;;
 	prosody)
+		unused 127.0.0.1:16222
 		pid=$(bash "$bench/peers/prosody.sh" "$work/prosody")
 		started+=("$pid")
 		await 127.0.0.1:16222
@@ -191,7 +199,7 @@ goal() {
 measure_goal() {
 	local name=$1
 	shift
-	"$work/bin/stoa" bench "$@" --url http://127.0.0.1:7400 --duration $window --warmup $warmup --json >"$work/goals/$name.json" \
+	"$work/bin/stoa" bench "$@" --url http://127.0.0.1:7400 --pid "$launched" --duration $window --warmup $warmup --json >"$work/goals/$name.json" \
 		2>"$work/goals/$name.log" || tail -n 3 "$work/goals/$name.log" >&2
 	echo "stoa bench $*" >"$work/goals/$name.command"
 }
@@ -293,7 +301,7 @@ cat >"$work/meta.json" <<META
 "go": "$(go env GOVERSION)", "kernel": "$(uname -sr)", "cpu": "$(awk -F ': ' '/model name/ { print $2; exit }' /proc/cpuinfo)",
 "cpus": $(nproc), "memory": "$(awk '/MemTotal/ { printf "%.0f GiB", $2 / 1048576 }' /proc/meminfo)",
 "disk": "$(df --output=fstype "$work" | tail -n 1)", "load": "$(cut -d ' ' -f 1 /proc/loadavg)",
-"minutes": $(((SECONDS - begun + 59) / 60)), "window": "$window", "repeat": $repeat, "runs": $runs, "quick": $([[ -n ${QUICK:-} ]] && echo true || echo false),
+"minutes": $(((SECONDS - begun + 59) / 60)), "window": "$window", "repeat": $repeat, "runs": $runs, "users": ${growth% *}, "messages": ${growth#* }, "quick": $([[ -n ${QUICK:-} ]] && echo true || echo false),
 "versions": {"ejabberd": "$(dpkg-query -W -f '${Version}' ejabberd 2>/dev/null)", "prosody": "$(dpkg-query -W -f '${Version}' prosody 2>/dev/null)",
 "centrifuge": "$(cd "$bench" && go list -m -f '{{.Version}}' github.com/centrifugal/centrifuge)"}}
 META

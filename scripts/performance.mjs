@@ -133,6 +133,6 @@ function explanations(text) {
   }).join('')
 }
 
-const parts = { machine, goals: table.join('\n'), peers: side.join('\n'), storage: existsSync(`${folder}/storage.md`) ? read('storage.md').trim() : '',
+const parts = { machine, users: number(meta.users), messages: number(meta.messages), goals: table.join('\n'), peers: side.join('\n'), storage: existsSync(`${folder}/storage.md`) ? read('storage.md').trim() : '',
   growth: growth.length > 2 ? growth.join('\n') : 'Not measured in this sitting.', missed: missed.length > 0 ? missed.join(', ') : 'none' }
 process.stdout.write(explanations(template).replace(/{{(\w+)}}/g, (_, name) => parts[name]))

@@ -168,8 +168,12 @@ func TestServerUsageIsReadFromProc(t *testing.T) {
 		if err != nil || source != "proc" {
 			t.Fatalf("probe %q, %v", source, err)
 		}
-		if u, err := p(t.Context()); err != nil || u.rss < 1<<20 {
+		u, err := p(t.Context())
+		if err != nil || u.rss < 1<<20 {
 			t.Errorf("this process uses %+v, %v", u, err)
+		}
+		if own := ownCPU(); u.cpu <= 0 || (own-u.cpu).Abs() > time.Second {
+			t.Errorf("this process has used %v, and is told to have used %v", own, u.cpu)
 		}
 	}
 	if _, _, err := findProbe(t.Context(), "", 1<<30); err == nil {

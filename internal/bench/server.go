@@ -16,7 +16,7 @@ import (
 
 // usage is what a process has used of the machine.
 type usage struct {
-	cpu time.Duration // since it started, in steps of 10 ms on Linux
+	cpu time.Duration // since it started; of metrics in steps of 10 ms on Linux
 	rss int64         // bytes, now
 
 	// What only metrics tell; 0 where they do not.
@@ -33,7 +33,13 @@ type probe func(ctx context.Context) (usage, error)
 // server's metrics, if it shows them at base. Source is "proc", "metrics", or "" with a probe that reads nothing.
 func findProbe(ctx context.Context, base string, pid int) (p probe, source string, err error) {
 	if pid != 0 {
-		p = func(context.Context) (usage, error) { return procUsage("/proc/" + strconv.Itoa(pid)) }
+		p = func(context.Context) (usage, error) {
+			u, err := procUsage("/proc/" + strconv.Itoa(pid))
+			if exact, ok := processCPU(pid); ok && err == nil {
+				u.cpu = exact
+			}
+			return u, err
+		}
 		if _, err := p(ctx); err != nil {
 			return nil, "", fmt.Errorf("watch process %d: %w", pid, err)
 		}

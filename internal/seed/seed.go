@@ -35,7 +35,7 @@ const (
 	passes    = 2                   // in which a conversation gets them
 	active    = 512                 // conversations that are under way at the same time
 	packers   = 4                   // blocks that are packed at the same time; one is appended
-	callers   = 256                 // users that are made at the same time: they share commits
+	callers   = 2048                // users that are made at the same time: they share commits
 	marks     = 20000               // timelines that are marked at a time
 	leaseTime = 6 * time.Hour
 )
