@@ -61,7 +61,11 @@ type run struct {
 	source, target *api
 	state          *state
 	report         *Report
+	// pairs are the contacts of the page of users under way: two users who are worked on at a time may have each other.
+	pairs *sync.Map // from pair to *sync.Once
 }
+
+type pair struct{ a, b string }
 
 // Run runs the import, or goes on with one that was interrupted. The report is of all its runs; it is not nil.
 func (a Agora) Run(ctx context.Context) (*Report, error) {
@@ -270,6 +274,7 @@ func (r *run) register(ctx context.Context, users []user) error {
 // people carries over what hangs on each user: attributes, contacts with remarks, block lists.
 func (r *run) people(ctx context.Context) error {
 	return r.eachPageOfUsers(ctx, func(users []user) error {
+		r.pairs = &sync.Map{}
 		return each(ctx, r, users, func(ctx context.Context, u user) error {
 			for _, carry := range []func(context.Context, string) error{r.attributes, r.contacts, r.blocks} {
 				if err := carry(ctx, u.Username); err != nil {
@@ -341,16 +346,10 @@ func (r *run) contacts(ctx context.Context, name string) error {
 		remark, known := there[friend]
 		if known {
 			r.report.kept("contacts", 1)
-		} else {
-			ok, err := r.change(ctx, "contacts", name+" and "+friend, http.MethodPost,
-				"/users/"+url.PathEscape(name)+"/contacts/users/"+url.PathEscape(friend), struct{}{}, nil)
-			if !ok {
-				if err != nil {
-					return err
-				}
-				continue
-			}
-			r.report.carried("contacts", 1)
+		} else if ok, err := r.befriend(ctx, name, friend); err != nil {
+			return err
+		} else if !ok {
+			continue
 		}
 		if from[friend] != "" && remark == "" {
 			if _, err := r.change(ctx, "remarks", name+" on "+friend, http.MethodPut, path+"/users/"+url.PathEscape(friend),
@@ -360,6 +359,20 @@ func (r *run) contacts(ctx context.Context, name string) error {
 		}
 	}
 	return nil
+}
+
+// befriend makes two users contacts, once. ok is false if the target refuses it.
+func (r *run) befriend(ctx context.Context, name, friend string) (ok bool, err error) {
+	ok = true
+	once, _ := r.pairs.LoadOrStore(pair{min(name, friend), max(name, friend)}, &sync.Once{})
+	once.(*sync.Once).Do(func() {
+		ok, err = r.change(ctx, "contacts", name+" and "+friend, http.MethodPost,
+			"/users/"+url.PathEscape(name)+"/contacts/users/"+url.PathEscape(friend), struct{}{}, nil)
+		if ok {
+			r.report.carried("contacts", 1)
+		}
+	})
+	return ok, err
 }
 
 func (r *run) blocks(ctx context.Context, name string) error {
