@@ -32,7 +32,9 @@ func TestABucketGivesABurstAndThenItsRate(t *testing.T) {
 	if n := take("c"); n != 5 {
 		t.Errorf("the burst of another is %d", n)
 	}
-	if now = now.Add(time.Second); !b.Allow("a", 100, 100, now) || !b.Allow("a", 100, 100, now) || b.Allow("a", 100, 100, now) {
+	now = now.Add(time.Second)
+	first, second, third := b.Allow("a", 100, 100, now), b.Allow("a", 100, 100, now), b.Allow("a", 100, 100, now)
+	if !first || !second || third {
 		t.Error("a new rate counts for what is past")
 	}
 }

@@ -182,9 +182,3 @@ func (w *world) online(who Actor) (*delivery.Session, *sink) {
 	w.must(err)
 	return session, s
 }
-
-func (w *world) offline(who Actor, session *delivery.Session) {
-	w.Helper()
-	w.must(session.Close(w.Context()))
-	w.must(w.store.DropSession(w.Context(), who.User.ID, session.Session))
-}

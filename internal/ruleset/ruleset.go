@@ -70,7 +70,7 @@ func (s *Set[T]) Put(ctx context.Context, app int64, name string, definition []b
 		return &errcode.Error{Code: errcode.InvalidParameter, Op: "rule", Message: err.Error(), Err: errors.Join(ErrBad, err)}
 	}
 	if !nameForm.MatchString(name) {
-		return refuse(errors.New("the name of a rule is 1 to 64 of A-Z, a-z, 0-9, _, - and ."))
+		return refuse(errors.New("the name of a rule is 1 to 64 of A-Z, a-z, 0-9, dot, _ and -"))
 	}
 	if len(definition) > maxDefinition {
 		return refuse(fmt.Errorf("the rule has %d bytes, the limit is %d", len(definition), maxDefinition))
