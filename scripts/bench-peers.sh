@@ -138,16 +138,17 @@ database() {
 	database_port=${database_port%%/*}
 }
 
+# Connections at rest come first: memory that other workloads have left would hide what they take.
 peer() { # NAME
 	local pid
 	case $1 in
 	relay-*)
 		launch 127.0.0.1:7103 "$work/bin/relay" -ws "${1#relay-}" -addr 127.0.0.1:7103
-		chatbench "$1" relay 127.0.0.1:7103 "$launched" direct,group,room,idle
+		chatbench "$1" relay 127.0.0.1:7103 "$launched" idle,direct,group,room
 		;;
 	centrifuge)
 		launch 127.0.0.1:7200 "$work/bin/centrifuge" -addr 127.0.0.1:7200
-		chatbench "$1" centrifuge 127.0.0.1:7200 "$launched" direct,group,room,idle,catchup
+		chatbench "$1" centrifuge 127.0.0.1:7200 "$launched" idle,direct,group,room,catchup
 		;;
 	ejabberd)
 		database
@@ -157,7 +158,7 @@ peer() { # NAME
 		pid=$(PGPORT=$database_port bash "$bench/peers/ejabberd.sh" pgsql "$work/ejabberd")
 		started+=("$pid")
 		await 127.0.0.1:15222
-		chatbench "$1" xmpp 127.0.0.1:15222 "$pid,$database_pid" direct,group,room,idle,catchup
+		chatbench "$1" xmpp 127.0.0.1:15222 "$pid,$database_pid" idle,direct,group,room,catchup
 		stop_all
 		scripts/postgres.sh stop "$work/postgres"
 		rm -rf "$work/postgres"
