@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -87,4 +89,33 @@ func FuzzGrant(f *testing.F) {
 			t.Fatalf("%q: %v", data, err)
 		}
 	})
+}
+
+// TestNoBodyIsTheServersFault sends bodies that make no sense to every route: whatever they are, the answer is JSON (see
+// world.send) and no error of the server.
+func TestNoBodyIsTheServersFault(t *testing.T) {
+	w := newWorld(t)
+	w.play(founded)
+	bodies := []string{"", "{", "null", "[]", "{}", "7", `"x"`, "\xff\x00", `[null]`, `[{"username":"\u0000"}]`,
+		`{"username":"\ud800","usernames":["\u0000",null],"to":["\ud800"],"from":"\u0000","msg":[],"body":{"type":{}},"ext":{"\u0000":"\udfff"}}`,
+		`{"username":7,"usernames":"bob","to":"bob","type":{},"body":[],"msgs":[{"msg_id":{}}],"targets":[7],"name":{},"data":{}}`,
+		`{"msgs":[{"msg_id":"99999999999999999999","to":"\u0000","chat_type":"chat"}],"to":["club"],"users":["\u0000"],"type":"txt","body":{"msg":"\u0000\ud800","seq":0},"msg":{"type":"txt","msg":"\u0000"},"target_type":"users","target":["bob"]}`}
+	for _, r := range w.api.Routes() {
+		switch {
+		case strings.HasPrefix(r.Pattern, "/easemob/"):
+			continue
+		case slices.Contains([]string{"DELETE /users", "DELETE /users/{user}", "DELETE /chatgroups/{place}", "DELETE /chatrooms/{place}"}, r.String()):
+			continue // they read no body, and would leave nobody to ask for the rest
+		}
+		as := "app"
+		if r.Access == UserToken {
+			as = "alice"
+		}
+		path := "/acme/demo" + fill(Route{Pattern: strings.NewReplacer("{place}", "club", "{file}", "f", "{rule}", "r", "{match}", "1", "{rehearsal}", "x").Replace(r.Pattern)})
+		for _, body := range bodies {
+			if got := w.send(r.Method, path, w.bearer(as), body); got.status >= http.StatusInternalServerError {
+				t.Errorf("%s with %q: %d %s", &r, body, got.status, got.text)
+			}
+		}
+	}
 }
