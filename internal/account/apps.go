@@ -76,6 +76,10 @@ type Settings struct {
 	// 1 to 100000.
 	GroupMaxMembers int `json:"group_max_members"`
 	RoomMaxMembers  int `json:"room_max_members"`
+	// ContactsPerUser and BlockedPerUser bound how many contacts a user may have, and how many a user may block (1 to
+	// MostContacts).
+	ContactsPerUser int `json:"contacts_per_user"`
+	BlockedPerUser  int `json:"blocked_per_user"`
 	// GroupsPerUser and RoomsPerUser bound how many a user may have joined, GroupsPerApp and RoomsPerApp how many there may
 	// be; above it is code 50. 1 to 1000000.
 	GroupsPerUser int `json:"groups_per_user"`
@@ -118,6 +122,8 @@ type Settings struct {
 	// user; above it is status 429, code 500. 0: any number.
 	RESTPerSecond     int `json:"rest_per_second"`
 	RESTPerUserSecond int `json:"rest_per_user_second"`
+	// CloudRates adds the limits of the hosted service to those, so that a backend can rehearse being refused for them.
+	CloudRates bool `json:"cloud_rates"`
 	// FailedLoginsPerMinute is how many wrong passwords a node takes for one user, or from one address ten times as many;
 	// further logins are refused with status 429, code 500. 0: any number.
 	FailedLoginsPerMinute int `json:"failed_logins_per_minute"`
@@ -145,6 +151,8 @@ func DefaultSettings() Settings {
 		Reports:               true,
 		GroupMaxMembers:       5000,
 		RoomMaxMembers:        10_000,
+		ContactsPerUser:       1000,
+		BlockedPerUser:        500,
 		GroupsPerUser:         10_000,
 		RoomsPerUser:          100,
 		GroupsPerApp:          100_000,
@@ -164,6 +172,9 @@ func DefaultSettings() Settings {
 		Broadcasts:            true,
 	}
 }
+
+// MostContacts is the most that Settings.ContactsPerUser may be: lists of contacts are read whole.
+const MostContacts = 10_000
 
 // ServeSettings are those of a new application that is not for development: generous limits of rates are on.
 func ServeSettings() Settings {
@@ -194,6 +205,7 @@ func (s Settings) check() error {
 		name       string
 		value, max int
 	}{{"group_max_members", s.GroupMaxMembers, 100_000}, {"room_max_members", s.RoomMaxMembers, 100_000},
+		{"contacts_per_user", s.ContactsPerUser, MostContacts}, {"blocked_per_user", s.BlockedPerUser, MostContacts},
 		{"groups_per_user", s.GroupsPerUser, 1_000_000}, {"rooms_per_user", s.RoomsPerUser, 1_000_000},
 		{"groups_per_app", s.GroupsPerApp, 1_000_000}, {"rooms_per_app", s.RoomsPerApp, 1_000_000}} {
 		if count.value < 1 || count.value > count.max {

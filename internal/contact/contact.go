@@ -29,11 +29,9 @@ import (
 
 // Limits of docs/protocol/errors.md §11.
 const (
-	maxContacts = 1000 // of a user
-	maxBlocked  = 500  // by a user
-	maxNames    = 50   // in one call
-	maxRemark   = 100  // characters
-	maxReason   = 1024 // characters
+	maxNames  = 50   // in one call
+	maxRemark = 100  // characters
+	maxReason = 1024 // characters
 )
 
 // writeTime bounds a change once it has begun. It does not end with the request: a change that is made must be told.
@@ -63,14 +61,12 @@ type Service struct {
 	clock    *clock.Clock
 	log      *slog.Logger
 
-	maxContacts, maxBlocked int
-	known                   cache.Cache[pair, store.Relation]
+	known cache.Cache[pair, store.Relation]
 }
 
 // New makes the service of a node. What arrives on bus.All goes to Heard.
 func New(accounts *account.Service, s store.Contacts, d *delivery.Service, b bus.Bus, c *clock.Clock, log *slog.Logger) *Service {
-	return &Service{accounts: accounts, store: s, delivery: d, bus: b, clock: c, log: log,
-		maxContacts: maxContacts, maxBlocked: maxBlocked}
+	return &Service{accounts: accounts, store: s, delivery: d, bus: b, clock: c, log: log}
 }
 
 // Actor is who changes something.
@@ -191,7 +187,7 @@ func (s *Service) invite(ctx context.Context, actor Actor, user store.User, reas
 	if s.accounts.Current(actor.App).Settings.ContactsAutoAccept {
 		return s.add(ctx, actor.App, user, actor.User, false, true)
 	}
-	err = s.store.PutInvitation(ctx, peer(user), peer(actor.User), reason, s.now(), s.maxContacts)
+	err = s.store.PutInvitation(ctx, peer(user), peer(actor.User), reason, s.now(), s.accounts.Current(actor.App).Settings.ContactsPerUser)
 	if errors.Is(err, store.ErrExists) {
 		return nil
 	} else if err != nil {
@@ -203,7 +199,7 @@ func (s *Service) invite(ctx context.Context, actor Actor, user store.User, reas
 // add makes the invitee and the inviter contacts. Asked tells that this needs an invitation, answer that the inviter is
 // told of the invitee's consent.
 func (s *Service) add(ctx context.Context, app *account.App, invitee, inviter store.User, asked, answer bool) error {
-	err := s.store.AddContact(ctx, peer(invitee), peer(inviter), asked, s.now(), s.maxContacts)
+	err := s.store.AddContact(ctx, peer(invitee), peer(inviter), asked, s.now(), s.accounts.Current(app).Settings.ContactsPerUser)
 	s.changed(invitee, inviter)
 	switch {
 	case errors.Is(err, store.ErrExists):
@@ -311,7 +307,7 @@ func (s *Service) join(ctx context.Context, actor Actor, other store.User, tell 
 	if tell {
 		return s.add(ctx, actor.App, other, actor.User, false, false)
 	}
-	err := s.store.AddContact(ctx, peer(other), peer(actor.User), false, s.now(), s.maxContacts)
+	err := s.store.AddContact(ctx, peer(other), peer(actor.User), false, s.now(), s.accounts.Current(actor.App).Settings.ContactsPerUser)
 	s.changed(other, actor.User)
 	if err == nil || errors.Is(err, store.ErrExists) {
 		return nil
@@ -398,7 +394,7 @@ func (s *Service) List(ctx context.Context, user store.User, below int64, limit 
 
 // All returns all contacts of a user, newest first.
 func (s *Service) All(ctx context.Context, user store.User) ([]store.Contact, error) {
-	return s.List(ctx, user, 0, s.maxContacts)
+	return s.List(ctx, user, 0, account.MostContacts)
 }
 
 // Block refuses messages and invitations of users from now on, and returns who they are. Who is blocked is not told. The
@@ -409,7 +405,7 @@ func (s *Service) Block(ctx context.Context, actor Actor, names []string) ([]sto
 		for i, user := range users {
 			peers[i] = peer(user)
 		}
-		return s.store.Block(ctx, actor.User.ID, peers, s.now(), s.maxBlocked)
+		return s.store.Block(ctx, actor.User.ID, peers, s.now(), s.accounts.Current(actor.App).Settings.BlockedPerUser)
 	})
 }
 

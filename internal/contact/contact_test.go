@@ -149,7 +149,7 @@ func TestABackendAndAnAppThatAcceptsByItself(t *testing.T) {
 
 func TestFullListsNameWhoseTheyAre(t *testing.T) {
 	w := newWorld(t)
-	w.maxContacts, w.maxBlocked = 1, 1
+	w.set(`{"contacts_per_user":1,"blocked_per_user":1}`)
 	alice, bob, carol, dave := w.user("alice"), w.user("bob"), w.user("carol"), w.user("dave")
 	w.must(w.Invite(t.Context(), dave, []string{"alice"}, ""))
 	w.must(w.Invite(t.Context(), alice, []string{"carol"}, ""))

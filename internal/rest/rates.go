@@ -21,6 +21,7 @@ const perAddress = 10
 type rates struct {
 	routes    limit.Buckets[routeKey]
 	users     limit.Buckets[int64]
+	cloud     limit.Buckets[cloudKey]
 	passwords limit.Buckets[passwordKey] // wrong ones for a user
 	addresses limit.Buckets[passwordKey] // and from an address
 }
@@ -47,6 +48,9 @@ func (a *API) paced(c *Call) error {
 	}
 	if n := settings.RESTPerUserSecond; n > 0 && c.Who.User.ID != 0 && !a.rates.users.Allow(c.Who.User.ID, float64(n), n*burst, now) {
 		return sayLimit.because(errors.New("too many calls of the user"))
+	}
+	if settings.CloudRates {
+		return a.likeTheCloud(c, now)
 	}
 	return nil
 }

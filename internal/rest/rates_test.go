@@ -104,3 +104,71 @@ func TestManyGuessesAtOnceAreNotTriedBeyondTheLimit(t *testing.T) {
 		t.Errorf("%d guesses were tried", tried)
 	}
 }
+
+func TestCloudRatesAreThoseOfTheHostedService(t *testing.T) {
+	w := newWorld(t)
+	call := func(method, path, body string) func() reply {
+		return func() reply { return w.send(method, "/acme/demo"+path, w.bearer("app"), body) }
+	}
+	broadcast := call("POST", "/messages/broadcast", `{"target_type":"users","msg":{"type":"txt","msg":"hi"}}`)
+	if got := broadcast(); got.status != 200 {
+		t.Fatalf("without them: %d %s", got.status, got.text)
+	}
+	w.set(`{"cloud_rates":true}`)
+	for i, wait := range []time.Duration{0, 31 * time.Minute, 31 * time.Minute} {
+		w.clock.Advance(wait)
+		if got := broadcast(); got.status != 200 {
+			t.Errorf("broadcast %d: %d %s", i+1, got.status, got.text)
+		}
+		if got := broadcast(); got.status != http.StatusForbidden ||
+			holds(got.object, `{"error":"forbidden_op","error_description":"broadcast message limit exceeded"}`) != "" {
+			t.Errorf("another at once: %d %s", got.status, got.text)
+		}
+	}
+	if n := w.until(20, call("GET", "/user/alice/user_channels", "")); n != 5 {
+		t.Errorf("%d calls of a route with a limit for each user", n)
+	}
+	if got := call("GET", "/user/bob/user_channels", "")(); got.status != 200 {
+		t.Errorf("for another user: %d %s", got.status, got.text)
+	}
+}
+
+func TestCloudRatesNameRoutes(t *testing.T) {
+	w := newWorld(t)
+	routes := map[string]bool{}
+	for _, r := range w.api.Routes() {
+		routes[r.String()] = true
+	}
+	for route := range cloudRatesOf {
+		if !routes[route] {
+			t.Errorf("there is no route %s", route)
+		}
+	}
+}
+
+func TestCloudRatesCountTogetherWhatTheyName(t *testing.T) {
+	w := newWorld(t)
+	now := w.clock.Now()
+	taken := func(method, pattern string) (n int) {
+		c := &Call{App: w.app, route: &Route{Method: method, Pattern: pattern}}
+		for n < 1000 && w.api.likeTheCloud(c, now) == nil {
+			n++
+		}
+		return n
+	}
+	for _, c := range []struct {
+		method, pattern string
+		want            int
+	}{
+		{"GET", "/users/{user}/contacts/users", 100},
+		{"GET", "/users/{user}/contacts", 100}, // a count of its own
+		{"GET", "/users/{user}/joined_chatgroups", 50},
+		{"GET", "/users/{user}", 100},
+		{"PUT", "/users/{user}", 0}, // counts with the one before
+		{"POST", "/messages/chatgroups", 20},
+	} {
+		if got := taken(c.method, c.pattern); got != c.want {
+			t.Errorf("%s %s: %d calls at once, want %d", c.method, c.pattern, got, c.want)
+		}
+	}
+}

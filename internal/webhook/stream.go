@@ -101,13 +101,14 @@ func (h *health) rest(now time.Time) (wait time.Duration, careful bool) {
 
 // begin starts a stream, with what happens from now on if the rule is new.
 func (s *Service) begin(app int64, rule string) *stream {
-	ctx, stop := context.WithCancel(s.running)
+	running := s.running
+	ctx, stop := context.WithCancel(running)
 	one := &stream{service: s, app: app, rule: rule, stop: stop, limit: queueLimit, wake: make(chan struct{}, 1),
 		mark: store.CallbackMark{App: app, Rule: rule, Node: s.node, ID: s.delivery.NewID()}}
 	s.work.Go(func() {
 		one.run(ctx)
-		if s.running.Err() == nil { // the rule is gone or off
-			one.clear(s.running)
+		if running.Err() == nil { // the rule is gone or off
+			one.clear(running)
 		}
 	})
 	return one

@@ -82,7 +82,7 @@ type Service struct {
 	client   *http.Client
 
 	syncing sync.Mutex
-	running context.Context // nil: not yet
+	running context.Context // nil: not yet, or no more
 	work    sync.WaitGroup
 	streams atomic.Pointer[map[int64][]*stream] // by app; read-only
 
@@ -143,7 +143,8 @@ func (s *Service) Run(ctx context.Context) {
 			s.log.Warn(what, "error", err)
 		}
 	}
-	s.syncing.Lock() // no stream begins any more
+	s.syncing.Lock()
+	s.running = nil // no stream begins any more
 	s.syncing.Unlock()
 	s.work.Wait()
 }
@@ -152,7 +153,7 @@ func (s *Service) Run(ctx context.Context) {
 func (s *Service) sync() {
 	s.syncing.Lock()
 	defer s.syncing.Unlock()
-	if s.running == nil || s.running.Err() != nil {
+	if s.running == nil {
 		return
 	}
 	had := *s.streams.Load()
