@@ -14,8 +14,14 @@ import (
 	"github.com/stoa-chat/stoa/internal/store"
 )
 
-// repetitionLife is how long a client's id is remembered.
-const repetitionLife = 24 * time.Hour
+const (
+	// repetitionLife is how long a client's id is remembered.
+	repetitionLife = 24 * time.Hour
+	// sweepEvery is how long after looking for ids to forget the writer looks again; sweepPause, if there may be more. A slice
+	// costs about as much as some hundred messages, so there must not be one in each commit, however many wait.
+	sweepEvery = 10 * time.Second
+	sweepPause = 100 * time.Millisecond
+)
 
 // repeated returns the first copy of a draft, or nil. A device's ids mostly rise, and an id above all that it has sent
 // needs no search.
@@ -140,7 +146,7 @@ func (s *Store) findSent(key sentKey) ([]int64, error) {
 func (s *Store) forgetSent() error {
 	const slice = 1000
 	t, ctx := &s.timeline, context.Background()
-	if time.Since(t.sweep) < 10*time.Second {
+	if time.Since(t.sweep) < sweepEvery {
 		return nil
 	}
 	t.sweep = time.Now()
@@ -165,7 +171,7 @@ func (s *Store) forgetSent() error {
 	if err != nil {
 		return err
 	}
-	t.sweep = time.Time{} // there may be more: go on with the next commit
+	t.sweep = t.sweep.Add(sweepPause - sweepEvery) // there may be more
 	_, err = s.writer.conn.ExecContext(ctx, setMark, "forgotten", last)
 	return err
 }
