@@ -196,6 +196,42 @@ type MemberChange struct {
 	Keys []string // attributes of a room that went with who left
 }
 
+// Candidate is a user of a Join who is no member yet.
+type Candidate struct {
+	User    Peer
+	Banned  bool
+	Full    bool // has joined Join.PerUser already
+	Invited bool // has the mark that the Join needs, or it needs none
+}
+
+// Choose returns who of the candidates joins, and the number of members with them, for a group or room that has members and
+// takes limit. Errors: ErrNotFound if nobody has the mark that the Join needs, ErrFull if they are too many.
+func (j Join) Choose(candidates []Candidate, members, limit int) (MemberChange, error) {
+	change := MemberChange{Members: members}
+	asked := false
+	for _, c := range candidates {
+		switch {
+		case !c.Invited:
+			continue
+		case c.Banned && !j.Force:
+			change.Banned = append(change.Banned, c.User)
+		case c.Full:
+			change.Full = append(change.Full, c.User)
+		default:
+			change.Users = append(change.Users, c.User)
+		}
+		asked = true
+	}
+	switch {
+	case j.Needs != 0 && len(candidates) > 0 && !asked:
+		return change, ErrNotFound
+	case members+len(change.Users) > limit:
+		return change, ErrFull
+	}
+	change.Members += len(change.Users)
+	return change, nil
+}
+
 // Attribute is an attribute of a chatroom.
 type Attribute struct {
 	Key, Value string

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"slices"
 	"sync"
 	"time"
@@ -41,54 +40,20 @@ type Hook struct {
 }
 
 // ParseHook reads the definition of a rule, see docs/callbacks.md.
-func ParseHook(definition []byte) (*Hook, error) {
+func ParseHook(text []byte) (*Hook, error) {
 	d := struct {
-		URL       string   `json:"url"`
-		Secret    string   `json:"secret"`
-		ChatTypes []string `json:"chat_types"`
-		Kinds     []string `json:"message_types"`
-		Timeout   int      `json:"timeout_ms"`
-		Fallback  string   `json:"fallback"`
-		Report    bool     `json:"report_error"`
-		Enabled   bool     `json:"enabled"`
-	}{Timeout: int(standard.Milliseconds()), Fallback: "pass", Enabled: true}
-	decoder := json.NewDecoder(bytes.NewReader(definition))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&d); err != nil {
+		definition
+		Fallback string `json:"fallback"`
+		Report   bool   `json:"report_error"`
+	}{definition: byDefault(standard), Fallback: "pass"}
+	if err := parse(text, &d, &d.definition, maxTimeout); err != nil {
 		return nil, err
 	}
-	if err := checkAddress(d.URL, d.Secret, d.ChatTypes); err != nil {
-		return nil, err
-	}
-	switch {
-	case d.Timeout < 1 || d.Timeout > maxTimeout:
-		return nil, fmt.Errorf("timeout_ms is 1 to %d", maxTimeout)
-	case d.Fallback != "pass" && d.Fallback != "block":
+	if d.Fallback != "pass" && d.Fallback != "block" {
 		return nil, errors.New("fallback is pass or block")
 	}
-	return &Hook{url: d.URL, secret: d.Secret, chatTypes: d.ChatTypes, kinds: d.Kinds, timeout: time.Duration(d.Timeout) * time.Millisecond,
+	return &Hook{url: d.URL, secret: d.Secret, chatTypes: d.ChatTypes, kinds: d.Kinds, timeout: d.timeout(),
 		block: d.Fallback == "block", report: d.Report, asleep: !d.Enabled}, nil
-}
-
-// checkAddress checks what rules of both kinds have.
-func checkAddress(address, secret string, chatTypes []string) error {
-	if !isAddress(address) {
-		return errors.New("url is no http:// or https:// address")
-	}
-	if secret == "" {
-		return errors.New("there is no secret")
-	}
-	for _, name := range chatTypes {
-		if !slices.Contains([]string{"chat", "groupchat", "chatroom"}, name) {
-			return fmt.Errorf("there is no chat type %.50q", name)
-		}
-	}
-	return nil
-}
-
-func isAddress(text string) bool {
-	u, err := url.Parse(text)
-	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
 }
 
 // Asks reports whether a backend wants to be asked about messages of an app.
@@ -174,13 +139,7 @@ func (s *Service) ask(ctx context.Context, h *Hook, app *account.App, p msync.Me
 	if err != nil {
 		return a, err
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, h.url, bytes.NewReader(body))
-	if err != nil {
-		return a, err
-	}
-	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set(SignatureHeader, signature(h.secret, body))
-	response, err := s.client.Do(request)
+	response, err := s.post(ctx, h.url, h.secret, body)
 	if err != nil {
 		return a, err
 	}

@@ -1,9 +1,7 @@
 package webhook
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -53,32 +51,20 @@ type Listener struct {
 }
 
 // ParseListener reads the definition of a rule, see docs/callbacks.md.
-func ParseListener(definition []byte) (*Listener, error) {
+func ParseListener(text []byte) (*Listener, error) {
 	d := struct {
-		URL       string   `json:"url"`
-		Secret    string   `json:"secret"`
-		Events    []string `json:"events"`
-		ChatTypes []string `json:"chat_types"`
-		Kinds     []string `json:"message_types"`
-		From      []string `json:"from"`
-		To        []string `json:"to"`
-		ExtKey    string   `json:"ext_key"`
-		Backend   bool     `json:"rest"`
-		Format    string   `json:"format"`
-		Timeout   int      `json:"timeout_ms"`
-		Enabled   bool     `json:"enabled"`
-	}{Format: "muc", Timeout: int(listenTime.Milliseconds()), Enabled: true}
-	decoder := json.NewDecoder(bytes.NewReader(definition))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&d); err != nil {
-		return nil, err
-	}
-	if err := checkAddress(d.URL, d.Secret, d.ChatTypes); err != nil {
+		definition
+		Events  []string `json:"events"`
+		From    []string `json:"from"`
+		To      []string `json:"to"`
+		ExtKey  string   `json:"ext_key"`
+		Backend bool     `json:"rest"`
+		Format  string   `json:"format"`
+	}{definition: byDefault(listenTime), Format: "muc"}
+	if err := parse(text, &d, &d.definition, maxListenTime); err != nil {
 		return nil, err
 	}
 	switch {
-	case d.Timeout < 1 || d.Timeout > maxListenTime:
-		return nil, fmt.Errorf("timeout_ms is 1 to %d", maxListenTime)
 	case d.Format != "muc" && d.Format != "group_op_event":
 		return nil, errors.New("format is muc or group_op_event")
 	case len(d.From) > maxFilter || len(d.To) > maxFilter:
@@ -90,7 +76,7 @@ func ParseListener(definition []byte) (*Listener, error) {
 		}
 	}
 	return &Listener{url: d.URL, secret: d.Secret, events: d.Events, chatTypes: d.ChatTypes, kinds: d.Kinds, from: d.From, to: d.To,
-		extKey: d.ExtKey, backend: d.Backend, second: d.Format == "group_op_event", timeout: time.Duration(d.Timeout) * time.Millisecond,
+		extKey: d.ExtKey, backend: d.Backend, second: d.Format == "group_op_event", timeout: d.timeout(),
 		asleep: !d.Enabled}, nil
 }
 

@@ -56,10 +56,6 @@ func (s *Store) AddMembers(ctx context.Context, j store.Join) (change store.Memb
 		if err != nil {
 			return err
 		}
-		type candidate struct {
-			user                  store.Peer
-			banned, full, invited bool
-		}
 		rows, err := tx.Query(ctx, `
 			SELECT u.id, u.name, EXISTS (SELECT FROM muc_mark WHERE muc = $2 AND user_id = u.id AND mark = $3),
 				(SELECT count(*) FROM (SELECT FROM muc_member WHERE user_id = u.id AND kind = $5 LIMIT $6) x) >= $6,
@@ -67,37 +63,16 @@ func (s *Store) AddMembers(ctx context.Context, j store.Join) (change store.Memb
 			FROM unnest($1::bigint[]) WITH ORDINALITY j(id, n) JOIN users u ON u.id = j.id
 			WHERE NOT EXISTS (SELECT FROM muc_member WHERE muc = $2 AND user_id = u.id) ORDER BY j.n`,
 			j.Numbers(), j.Muc, int16(store.MarkBan), int16(j.Needs), int16(p.kind), j.PerUser)
-		candidates, err := all(rows, err, func(row pgx.CollectableRow) (c candidate, err error) {
-			err = row.Scan(&c.user.ID, &c.user.Name, &c.banned, &c.full, &c.invited)
+		candidates, err := all(rows, err, func(row pgx.CollectableRow) (c store.Candidate, err error) {
+			err = row.Scan(&c.User.ID, &c.User.Name, &c.Banned, &c.Full, &c.Invited)
 			return c, err
 		})
 		if err != nil {
 			return err
 		}
-		change.Members = p.members
-		asked := false
-		for _, c := range candidates {
-			switch {
-			case !c.invited:
-				continue
-			case c.banned && !j.Force:
-				change.Banned = append(change.Banned, c.user)
-			case c.full:
-				change.Full = append(change.Full, c.user)
-			default:
-				change.Users = append(change.Users, c.user)
-			}
-			asked = true
+		if change, err = j.Choose(candidates, p.members, p.limit); err != nil || len(change.Users) == 0 {
+			return err
 		}
-		switch {
-		case j.Needs != 0 && len(candidates) > 0 && !asked:
-			return store.ErrNotFound
-		case change.Members+len(change.Users) > p.limit:
-			return store.ErrFull
-		case len(change.Users) == 0:
-			return nil
-		}
-		change.Members += len(change.Users)
 		ids := idsOf(change.Users)
 		batch := &pgx.Batch{}
 		batch.Queue(`

@@ -287,7 +287,7 @@ func (s *Store) foundAt(ctx context.Context, app, pos int64) (found store.Found,
 // FindTimeline implements store.Timelines.
 func (s *Store) FindTimeline(ctx context.Context, key store.Key) (store.Timeline, error) {
 	t := store.Timeline{Key: key}
-	err := s.readDB.QueryRowContext(ctx, "SELECT id, head FROM timeline WHERE app = ? AND kind = ? AND a = ? AND b = ?",
+	err := s.readDB.QueryRowContext(ctx, timelineOf,
 		key.App, key.Kind, key.A, key.B).Scan(&t.ID, &t.Head)
 	if err != nil {
 		return store.Timeline{}, storeError(err)
@@ -346,13 +346,15 @@ func (s *Store) subscriptions(ctx context.Context, where string, values ...any) 
 
 // SaveCursors implements store.Timelines.
 func (s *Store) SaveCursors(ctx context.Context, cursors []store.Cursor) error {
-	return s.do(ctx, func(*statements) error {
-		set := s.writer.statements.setCursor
+	const set = `INSERT INTO cursor (user, device, timeline, seq) VALUES (?, ?, ?, ?)
+		ON CONFLICT DO UPDATE SET seq = excluded.seq WHERE excluded.seq > seq`
+	return s.do(ctx, func(tx *statements) error {
+		ctx := context.Background()
 		for _, c := range cursors {
-			if _, err := set.Exec(c.User, c.Device, c.Timeline, c.Seq); err != nil {
+			if _, err := tx.ExecContext(ctx, set, c.User, c.Device, c.Timeline, c.Seq); err != nil {
 				return fmt.Errorf("save cursor: %w", err)
 			}
-			if _, err := set.Exec(c.User, 0, c.Timeline, c.Seq); err != nil {
+			if _, err := tx.ExecContext(ctx, set, c.User, 0, c.Timeline, c.Seq); err != nil {
 				return fmt.Errorf("save furthest cursor: %w", err)
 			}
 		}

@@ -47,16 +47,11 @@ func (s *Store) Standing(ctx context.Context, muc, user int64) (st store.Standin
 func (s *Store) AddMembers(ctx context.Context, j store.Join) (change store.MemberChange, err error) {
 	err = s.do(ctx, func(tx *statements) error {
 		ctx := context.Background()
-		change = store.MemberChange{}
 		var app int64
 		var kind store.MucKind
-		var limit int
-		if err := tx.QueryRowContext(ctx, "SELECT app, kind, members, max_users FROM muc WHERE id = ? AND closed = 0", j.Muc).Scan(&app, &kind, &change.Members, &limit); err != nil {
+		var members, limit int
+		if err := tx.QueryRowContext(ctx, "SELECT app, kind, members, max_users FROM muc WHERE id = ? AND closed = 0", j.Muc).Scan(&app, &kind, &members, &limit); err != nil {
 			return err
-		}
-		type candidate struct {
-			user                  store.Peer
-			banned, full, invited bool
 		}
 		rows, err := tx.QueryContext(ctx, `SELECT u.id, u.name,
 				EXISTS (SELECT 1 FROM muc_mark WHERE muc = ?2 AND user = u.id AND mark = ?3),
@@ -65,36 +60,16 @@ func (s *Store) AddMembers(ctx context.Context, j store.Join) (change store.Memb
 			FROM json_each(?1) j CROSS JOIN user u ON u.id = j.value
 			WHERE NOT EXISTS (SELECT 1 FROM muc_member WHERE muc = ?2 AND user = u.id) ORDER BY j.key`,
 			asJSON(j.Numbers()), j.Muc, store.MarkBan, j.Needs, kind, j.PerUser)
-		candidates, err := all(rows, err, func(r row) (c candidate, err error) {
-			err = r.Scan(&c.user.ID, &c.user.Name, &c.banned, &c.full, &c.invited)
+		candidates, err := all(rows, err, func(r row) (c store.Candidate, err error) {
+			err = r.Scan(&c.User.ID, &c.User.Name, &c.Banned, &c.Full, &c.Invited)
 			return c, err
 		})
 		if err != nil {
 			return err
 		}
-		asked := false
-		for _, c := range candidates {
-			switch {
-			case !c.invited:
-				continue
-			case c.banned && !j.Force:
-				change.Banned = append(change.Banned, c.user)
-			case c.full:
-				change.Full = append(change.Full, c.user)
-			default:
-				change.Users = append(change.Users, c.user)
-			}
-			asked = true
+		if change, err = j.Choose(candidates, members, limit); err != nil || len(change.Users) == 0 {
+			return err
 		}
-		switch {
-		case j.Needs != 0 && len(candidates) > 0 && !asked:
-			return store.ErrNotFound
-		case change.Members+len(change.Users) > limit:
-			return store.ErrFull
-		case len(change.Users) == 0:
-			return nil
-		}
-		change.Members += len(change.Users)
 		ids := asJSON(idsOf(change.Users))
 		for _, step := range []struct {
 			statement string

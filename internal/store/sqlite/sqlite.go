@@ -93,7 +93,7 @@ func (s *Store) open(ctx context.Context, path string) error {
 	if s.pushDB, err = openDB(path, 1, "synchronous(FULL)"); err != nil {
 		return err
 	}
-	if err := s.writer.prepare(ctx, s.writeDB); err != nil {
+	if err := s.writer.open(ctx, s.writeDB); err != nil {
 		return err
 	}
 	if err := s.recover(ctx); err != nil {

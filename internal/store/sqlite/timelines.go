@@ -26,6 +26,12 @@ const (
 	lasting        = math.MaxInt64 // subscription.until of one that has not ended
 )
 
+const (
+	timelineOf      = "SELECT id, head FROM timeline WHERE app = ? AND kind = ? AND a = ? AND b = ?"
+	putSubscription = `INSERT INTO subscription (user, timeline, start, until) VALUES (?1, ?2, ?3, ?4)
+		ON CONFLICT DO UPDATE SET start = ?3, until = ?4 WHERE until < ?4`
+)
+
 // timelines is touched by the writer's goroutine, and read by others under mu. The writer's own changes become visible
 // with publish, after the commit.
 type timelines struct {
@@ -196,7 +202,7 @@ func (s *Store) subscribe(key store.Key, users []int64) (store.Timeline, error) 
 		return store.Timeline{}, err
 	}
 	for _, user := range users {
-		if _, err := s.writer.statements.insertSubscription.Exec(user, line, head, lasting); err != nil {
+		if _, err := s.writer.conn.ExecContext(context.Background(), putSubscription, user, line, head, lasting); err != nil {
 			return store.Timeline{}, fmt.Errorf("subscribe: %w", err)
 		}
 	}
@@ -206,7 +212,7 @@ func (s *Store) subscribe(key store.Key, users []int64) (store.Timeline, error) 
 // unsubscribe ends the users' right to read a timeline at its head, within a job.
 func (s *Store) unsubscribe(key store.Key, users []int64) (store.Timeline, error) {
 	var line, head int64
-	if err := s.writer.statements.findTimeline.QueryRow(key.App, key.Kind, key.A, key.B).Scan(&line, &head); err != nil {
+	if err := s.writer.conn.QueryRowContext(context.Background(), timelineOf, key.App, key.Kind, key.A, key.B).Scan(&line, &head); err != nil {
 		return store.Timeline{}, fmt.Errorf("find timeline: %w", err)
 	}
 	head, err := s.headOf(line)
@@ -214,7 +220,8 @@ func (s *Store) unsubscribe(key store.Key, users []int64) (store.Timeline, error
 		return store.Timeline{}, err
 	}
 	for _, user := range users {
-		if _, err := s.writer.statements.unsubscribe.Exec(head, user, line, lasting); err != nil {
+		if _, err := s.writer.conn.ExecContext(context.Background(), "UPDATE subscription SET until = ? WHERE user = ? AND timeline = ? AND until = ?",
+			head, user, line, lasting); err != nil {
 			return store.Timeline{}, fmt.Errorf("unsubscribe: %w", err)
 		}
 	}
@@ -241,14 +248,15 @@ func (s *Store) Unsubscribe(ctx context.Context, key store.Key, users []int64) (
 
 // lineOf finds the timeline or makes it.
 func (s *Store) lineOf(key store.Key) (int64, error) {
-	t, st := &s.timeline, &s.writer.statements
+	t := &s.timeline
 	if line, ok := t.known[key]; ok {
 		return line, nil
 	}
 	var line, head int64
-	err := st.findTimeline.QueryRow(key.App, key.Kind, key.A, key.B).Scan(&line, &head)
+	err := s.writer.conn.QueryRowContext(context.Background(), timelineOf, key.App, key.Kind, key.A, key.B).Scan(&line, &head)
 	if errors.Is(err, sql.ErrNoRows) {
-		result, err := st.insertTimeline.Exec(key.App, key.Kind, key.A, key.B)
+		result, err := s.writer.conn.ExecContext(context.Background(), "INSERT INTO timeline (app, kind, a, b, head) VALUES (?, ?, ?, ?, 0)",
+			key.App, key.Kind, key.A, key.B)
 		if err != nil {
 			return 0, err
 		}
@@ -256,7 +264,7 @@ func (s *Store) lineOf(key store.Key) (int64, error) {
 			return 0, err
 		}
 		for _, user := range key.Readers() {
-			if _, err := st.insertSubscription.Exec(user, line, 0, lasting); err != nil {
+			if _, err := s.writer.conn.ExecContext(context.Background(), putSubscription, user, line, 0, lasting); err != nil {
 				return 0, err
 			}
 		}
@@ -300,7 +308,8 @@ func (s *Store) entryAt(pos int64) (e stored, err error) {
 	if err = s.writer.entries.flush(); err != nil { // it may be one of these
 		return e, err
 	}
-	err = s.writer.statements.entryAt.QueryRow(pos).Scan(&e.Timeline, &e.Seq, &e.ID, &e.Time, &e.Version, &e.Recalled, &e.digest, &e.Meta)
+	err = s.writer.conn.QueryRowContext(context.Background(),
+		"SELECT timeline, seq, id, time, version, recalled, digest, meta FROM entry WHERE pos = ?", pos).Scan(&e.Timeline, &e.Seq, &e.ID, &e.Time, &e.Version, &e.Recalled, &e.digest, &e.Meta)
 	return e, err
 }
 
@@ -335,7 +344,9 @@ func (s *Store) amend(line int64, a *store.Amend) error {
 		meta = []byte{}
 	}
 	sum := sha256.Sum256(e.Meta)
-	_, err = s.writer.statements.amend.Exec(pos, e.Version+1, a.Recall, sum[:], meta)
+	_, err = s.writer.conn.ExecContext(context.Background(),
+		"UPDATE entry SET version = ?2, recalled = ?3, digest = COALESCE(digest, ?4), meta = ?5 WHERE pos = ?1",
+		pos, e.Version+1, a.Recall, sum[:], meta)
 	return err
 }
 
@@ -400,7 +411,7 @@ func (t *timelines) mustHandOver(stopping bool) bool {
 // indexSlice writes some of the index inside the transaction. The function that it returns is to be called when the
 // commit has succeeded.
 func (s *Store) indexSlice(stopping bool) (func(), error) {
-	t, st := &s.timeline, &s.writer.statements
+	t := &s.timeline
 	if len(t.queue) == 0 {
 		if !t.mustHandOver(stopping) {
 			return func() {}, s.forgetSent()
@@ -424,7 +435,7 @@ func (s *Store) indexSlice(stopping bool) (func(), error) {
 			return nil, err
 		}
 		if i == len(slice)-1 || slice[i+1].timeline != e.timeline {
-			if _, err := st.raiseHead.Exec(e.timeline, e.seq); err != nil {
+			if _, err := s.writer.conn.ExecContext(context.Background(), "UPDATE timeline SET head = ?2 WHERE id = ?1 AND head < ?2", e.timeline, e.seq); err != nil {
 				return nil, err
 			}
 		}

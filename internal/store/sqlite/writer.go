@@ -22,12 +22,11 @@ type job struct {
 
 // writer gathers jobs and appends while a commit is under way.
 type writer struct {
-	conn       *statements
-	statements writeStatements
-	entries    *inserter // of the commit under way
-	index      *inserter
-	sent       *inserter
-	wake       chan struct{}
+	conn    *statements
+	entries *inserter // of the commit under way
+	index   *inserter
+	sent    *inserter
+	wake    chan struct{}
 
 	mu      sync.Mutex
 	jobs    []job
@@ -35,15 +34,8 @@ type writer struct {
 	closing bool
 }
 
-type writeStatements struct {
-	begin, commit, rollback, savepoint, release, undo *sql.Stmt
-
-	findTimeline, insertTimeline, insertSubscription *sql.Stmt
-	raiseHead, entryAt, setCursor                    *sql.Stmt
-	amend, unsubscribe                               *sql.Stmt
-}
-
-func (w *writer) prepare(ctx context.Context, db *sql.DB) error {
+// open takes the one connection that writes.
+func (w *writer) open(ctx context.Context, db *sql.DB) error {
 	conn, err := db.Conn(ctx)
 	if err != nil {
 		return fmt.Errorf("take write connection: %w", err)
@@ -53,29 +45,6 @@ func (w *writer) prepare(ctx context.Context, db *sql.DB) error {
 		"ref", "audience", "meta")
 	w.index = newInserter(w.conn, "INSERT OR IGNORE INTO entry_index", "timeline", "seq", "pos", "sender", "content", "ref", "directed")
 	w.sent = newInserter(w.conn, "INSERT OR REPLACE INTO sent_run", "sender", "device", "upto", "low", "high", "ids")
-	st := &w.statements
-	for statement, text := range map[**sql.Stmt]string{
-		&st.begin:          "BEGIN IMMEDIATE",
-		&st.commit:         "COMMIT",
-		&st.rollback:       "ROLLBACK",
-		&st.savepoint:      "SAVEPOINT job",
-		&st.release:        "RELEASE job",
-		&st.undo:           "ROLLBACK TO job",
-		&st.amend:          "UPDATE entry SET version = ?2, recalled = ?3, digest = COALESCE(digest, ?4), meta = ?5 WHERE pos = ?1",
-		&st.findTimeline:   "SELECT id, head FROM timeline WHERE app = ? AND kind = ? AND a = ? AND b = ?",
-		&st.insertTimeline: "INSERT INTO timeline (app, kind, a, b, head) VALUES (?, ?, ?, ?, 0)",
-		&st.insertSubscription: `INSERT INTO subscription (user, timeline, start, until) VALUES (?1, ?2, ?3, ?4)
-			ON CONFLICT DO UPDATE SET start = ?3, until = ?4 WHERE until < ?4`,
-		&st.unsubscribe: "UPDATE subscription SET until = ? WHERE user = ? AND timeline = ? AND until = ?",
-		&st.raiseHead:   "UPDATE timeline SET head = ?2 WHERE id = ?1 AND head < ?2",
-		&st.entryAt:     "SELECT timeline, seq, id, time, version, recalled, digest, meta FROM entry WHERE pos = ?",
-		&st.setCursor: `INSERT INTO cursor (user, device, timeline, seq) VALUES (?, ?, ?, ?)
-			ON CONFLICT DO UPDATE SET seq = excluded.seq WHERE excluded.seq > seq`,
-	} {
-		if *statement, err = conn.PrepareContext(ctx, text); err != nil {
-			return fmt.Errorf("prepare write %q: %w", text, err)
-		}
-	}
 	return nil
 }
 
@@ -155,8 +124,8 @@ func (s *Store) transact(jobs []job, appends []*appendRequest, stopping bool) (e
 			j.done <- results[i]
 		}
 	}()
-	st := &s.writer.statements
-	if _, err = st.begin.Exec(); err != nil {
+	tx, ctx := s.writer.conn, context.Background()
+	if _, err = tx.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return fmt.Errorf("begin commit: %w", err)
 	}
 	defer func() {
@@ -165,7 +134,7 @@ func (s *Store) transact(jobs []job, appends []*appendRequest, stopping bool) (e
 			s.writer.entries.drop()
 			s.writer.index.drop()
 			s.writer.sent.drop()
-			if _, undo := st.rollback.Exec(); undo != nil {
+			if _, undo := tx.ExecContext(ctx, "ROLLBACK"); undo != nil {
 				s.log.Error("roll back", "error", undo)
 			}
 		}
@@ -187,7 +156,7 @@ func (s *Store) transact(jobs []job, appends []*appendRequest, stopping bool) (e
 	if err != nil {
 		return fmt.Errorf("index entries: %w", err)
 	}
-	if _, err = st.commit.Exec(); err != nil {
+	if _, err = tx.ExecContext(ctx, "COMMIT"); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
 	s.timeline.publish()
@@ -197,18 +166,18 @@ func (s *Store) transact(jobs []job, appends []*appendRequest, stopping bool) (e
 
 // runJob runs one job so that its failure leaves the transaction as it was before it.
 func (s *Store) runJob(j job) (result, err error) {
-	st := &s.writer.statements
-	if _, err := st.savepoint.Exec(); err != nil {
+	tx, ctx := s.writer.conn, context.Background()
+	if _, err := tx.ExecContext(ctx, "SAVEPOINT job"); err != nil {
 		return nil, err
 	}
 	made := len(s.timeline.made)
 	if result = j.run(s.writer.conn); result != nil {
 		s.timeline.unmake(made)
-		if _, err := st.undo.Exec(); err != nil {
+		if _, err := tx.ExecContext(ctx, "ROLLBACK TO job"); err != nil {
 			return result, err
 		}
 	}
-	_, err = st.release.Exec()
+	_, err = tx.ExecContext(ctx, "RELEASE job")
 	return result, err
 }
 
