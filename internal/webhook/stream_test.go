@@ -203,13 +203,15 @@ func TestARuleThatIsGoneLeavesNothing(t *testing.T) {
 	w.say("alice", "bob", "hello")
 	waiting := func(want int) {
 		t.Helper()
-		for {
+		for late := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 			count, _, err := w.store.CallbackBacklog(t.Context())
 			w.must(err)
 			if count == want {
 				return
 			}
-			time.Sleep(time.Millisecond)
+			if time.Now().After(late) {
+				t.Fatalf("%d callbacks wait, want %d", count, want)
+			}
 		}
 	}
 	waiting(1)
