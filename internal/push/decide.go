@@ -151,10 +151,13 @@ func (s *Service) keep(ctx context.Context, notifications []store.Notification, 
 	return nil
 }
 
-// inherit looks at what nodes that have ended have not looked at.
+// inherit looks at what nodes that have ended have not looked at, and takes up what they had under way.
 func (s *Service) inherit(ctx context.Context) error {
 	marks, err := s.store.ClaimPushMarks(ctx, s.now(), s.now()+claimTime.Milliseconds())
 	for _, mark := range marks {
+		if err := s.store.ReturnNotifications(ctx, mark.Node, s.now()); err != nil {
+			return err
+		}
 		if err := s.catchUp(ctx, mark.Node, mark.ID); err != nil {
 			return err
 		}

@@ -77,8 +77,15 @@ type laterError struct {
 func (e *laterError) Error() string { return e.err.Error() }
 func (e *laterError) Unwrap() error { return e.err }
 
-// deliverAll works off what is due.
+// deliverAll works off what is due, first what an earlier run of this node had under way.
 func (s *Service) deliverAll(ctx context.Context) {
+	for ctx.Err() == nil {
+		err := s.store.ReturnNotifications(ctx, s.node, s.now())
+		if err == nil {
+			break
+		}
+		s.failed(ctx, "take up notifications", err)
+	}
 	var dropped time.Time
 	for ctx.Err() == nil {
 		moved := s.clock.Moved()
@@ -114,7 +121,7 @@ func (s *Service) deliverAll(ctx context.Context) {
 
 func (s *Service) deliverSome(ctx context.Context) (int, error) {
 	now := s.now()
-	notifications, err := s.store.TakeNotifications(ctx, now, now+again.Milliseconds(), taken)
+	notifications, err := s.store.TakeNotifications(ctx, s.node, now, now+again.Milliseconds(), taken)
 	if err != nil {
 		return 0, err
 	}

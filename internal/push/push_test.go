@@ -317,7 +317,9 @@ func TestWhatACrashInterruptsIsToldAfterIt(t *testing.T) {
 	w.send(alice, bob, "2", nil)
 	w.fresh()
 	w.must(w.begin(t.Context())) // nor had the provider been asked
-	w.fresh()
+	_, err = w.store.TakeNotifications(t.Context(), w.node, w.now(), w.now()+again.Milliseconds(), 1)
+	w.must(err)
+	w.fresh() // of one it just was
 	w.run()
 	for range 2 {
 		w.provider.next()

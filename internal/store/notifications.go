@@ -32,9 +32,11 @@ type Notifications interface {
 	DropPushMark(ctx context.Context, node int) error
 	// PutNotifications stores notifications and moves a mark forward, both or none. What is there already stays.
 	PutNotifications(ctx context.Context, notifications []Notification, mark PushMark) error
-	// TakeNotifications returns up to limit that are due, and has them due again at the given time. Two callers do not
-	// get the same.
-	TakeNotifications(ctx context.Context, now, again int64, limit int) ([]Notification, error)
+	// TakeNotifications returns up to limit that are due to a node, and has them due again at the given time. Two callers
+	// do not get the same.
+	TakeNotifications(ctx context.Context, node int, now, again int64, limit int) ([]Notification, error)
+	// ReturnNotifications has what a node took due now, as far as it has not said what became of it.
+	ReturnNotifications(ctx context.Context, node int, now int64) error
 	// RetryNotification notes how many attempts have failed, and when the next one is.
 	RetryNotification(ctx context.Context, id int64, attempts int, due int64) error
 	// FinishNotification removes a notification; it is no error if it is gone.

@@ -49,17 +49,23 @@ func (s *Store) PutNotifications(ctx context.Context, notifications []store.Noti
 }
 
 // TakeNotifications implements store.Notifications.
-func (s *Store) TakeNotifications(ctx context.Context, now, again int64, limit int) ([]store.Notification, error) {
+func (s *Store) TakeNotifications(ctx context.Context, node int, now, again int64, limit int) ([]store.Notification, error) {
 	rows, err := s.pool.Query(ctx, `
 		WITH due AS (SELECT id FROM notification WHERE due <= $1 ORDER BY due, id LIMIT $3 FOR UPDATE SKIP LOCKED)
-		UPDATE notification n SET due = $2 FROM due WHERE n.id = due.id
-		RETURNING n.id, n.app, n.user_id, n.device, n.timeline, n.seq, n.created, n.attempts, n.due`, now, again, limit)
+		UPDATE notification n SET due = $2, taker = $4 FROM due WHERE n.id = due.id
+		RETURNING n.id, n.app, n.user_id, n.device, n.timeline, n.seq, n.created, n.attempts, n.due`, now, again, limit, node)
 	return collect[store.Notification]("take notifications", rows, err)
+}
+
+// ReturnNotifications implements store.Notifications.
+func (s *Store) ReturnNotifications(ctx context.Context, node int, now int64) error {
+	_, err := s.pool.Exec(ctx, "UPDATE notification SET due = $2, taker = NULL WHERE taker = $1", node, now)
+	return wrap("return notifications", err)
 }
 
 // RetryNotification implements store.Notifications.
 func (s *Store) RetryNotification(ctx context.Context, id int64, attempts int, due int64) error {
-	_, err := s.pool.Exec(ctx, "UPDATE notification SET attempts = $2, due = $3 WHERE id = $1", id, attempts, due)
+	_, err := s.pool.Exec(ctx, "UPDATE notification SET attempts = $2, due = $3, taker = NULL WHERE id = $1", id, attempts, due)
 	return wrap("retry notification", err)
 }
 

@@ -539,7 +539,7 @@ func people(t *testing.T, s *Store, app int64, me, other store.Peer, round int64
 	_, withLabel := s.ListLabelled(t.Context(), label.ID, 0, 5)
 	_, put := s.PutPush(t.Context(), store.PushMessage{App: app, Labels: []int64{label.ID, label.ID}, Created: round}, nil, 1000)
 	_, spread := s.SpreadPush(t.Context(), 5)
-	_, due := s.TakeNotifications(t.Context(), round, round+2, 3)
+	_, due := s.TakeNotifications(t.Context(), 0, round, round+2, 3)
 	_, members := s.PushMembers(t.Context(), round)
 	_, entries := s.EntriesAfter(t.Context(), round, 3)
 	told := store.Notification{App: app, User: me.ID, Device: "d", Timeline: 1, Seq: round, Due: round}

@@ -53,15 +53,15 @@ func (s *Store) PutNotifications(ctx context.Context, notifications []store.Noti
 }
 
 // TakeNotifications implements store.Notifications.
-func (s *Store) TakeNotifications(ctx context.Context, now, again int64, limit int) (taken []store.Notification, err error) {
+func (s *Store) TakeNotifications(ctx context.Context, node int, now, again int64, limit int) (taken []store.Notification, err error) {
 	var some bool
 	if err := s.readDB.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM notification WHERE due <= ?)", now).Scan(&some); err != nil || !some {
 		return nil, err // it costs no commit when there is nothing
 	}
 	err = s.do(ctx, func(tx *statements) error {
-		rows, err := tx.QueryContext(context.Background(), `UPDATE notification SET due = ?2 WHERE id IN
+		rows, err := tx.QueryContext(context.Background(), `UPDATE notification SET due = ?2, taker = ?4 WHERE id IN
 			(SELECT id FROM notification WHERE due <= ?1 ORDER BY due, id LIMIT ?3)
-			RETURNING id, app, user, device, timeline, seq, created, attempts, due`, now, again, limit)
+			RETURNING id, app, user, device, timeline, seq, created, attempts, due`, now, again, limit, node)
 		taken, err = all(rows, err, func(r row) (n store.Notification, err error) {
 			return n, r.Scan(&n.ID, &n.App, &n.User, &n.Device, &n.Timeline, &n.Seq, &n.Created, &n.Attempts, &n.Due)
 		})
@@ -70,10 +70,15 @@ func (s *Store) TakeNotifications(ctx context.Context, now, again int64, limit i
 	return taken, err
 }
 
+// ReturnNotifications implements store.Notifications.
+func (s *Store) ReturnNotifications(ctx context.Context, node int, now int64) error {
+	return s.execute(ctx, "UPDATE notification SET due = ?, taker = NULL WHERE taker = ?", now, node)
+}
+
 // RetryNotification implements store.Notifications.
 func (s *Store) RetryNotification(ctx context.Context, id int64, attempts int, due int64) error {
 	return s.do(ctx, func(tx *statements) error {
-		_, err := tx.ExecContext(context.Background(), "UPDATE notification SET attempts = ?, due = ? WHERE id = ?", attempts, due, id)
+		_, err := tx.ExecContext(context.Background(), "UPDATE notification SET attempts = ?, due = ?, taker = NULL WHERE id = ?", attempts, due, id)
 		return err
 	})
 }

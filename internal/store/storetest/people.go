@@ -321,7 +321,7 @@ func (e *env) spread() (n int) {
 // due returns for whom there are notifications, as name/device, and finishes them.
 func (e *env) due() (lines []string) {
 	e.Helper()
-	taken, err := e.TakeNotifications(e.ctx, start+hour, start+2*hour, plenty)
+	taken, err := e.TakeNotifications(e.ctx, 0, start+hour, start+2*hour, plenty)
 	e.check("take", err)
 	for _, n := range taken {
 		user, err := e.UserByID(e.ctx, n.User)
@@ -468,7 +468,7 @@ var notificationTests = []test{
 		same(t, "mark", mark, 5)
 		take := func(now int64, limit int, want ...int64) []store.Notification {
 			t.Helper()
-			taken, err := e.TakeNotifications(e.ctx, now, now+5, limit)
+			taken, err := e.TakeNotifications(e.ctx, 3, now, now+5, limit)
 			e.check("take", err)
 			var seqs []int64
 			for _, n := range taken {
@@ -486,6 +486,13 @@ var notificationTests = []test{
 		e.check("finish", e.FinishNotification(e.ctx, first.ID))
 		e.check("finish again", e.FinishNotification(e.ctx, first.ID))
 		take(start+6, 5, 2) // nobody has said what became of it
+		e.check("return", e.ReturnNotifications(e.ctx, 4, start+6))
+		take(start+6, 5)
+		e.check("return", e.ReturnNotifications(e.ctx, 3, start+6))
+		second := take(start+6, 5, 2)[0]
+		e.check("retry", e.RetryNotification(e.ctx, second.ID, 1, start+20))
+		e.check("return", e.ReturnNotifications(e.ctx, 3, start+6))
+		take(start+10, 5, 3)
 		e.check("delete user", e.DeleteUser(e.ctx, alice.ID))
 		take(start+hour, 5)
 		e.check("put for who is gone", e.PutNotifications(e.ctx, list, store.PushMark{ID: 6}))
