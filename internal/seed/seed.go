@@ -68,6 +68,10 @@ func Fill(ctx context.Context, s store.Store, app store.App, p Plan) (prefix str
 	if err := f.skipIndex(ctx); err != nil {
 		return "", fmt.Errorf("mark messages: %w", err)
 	}
+	// Nobody is notified of them either: a server would look at them all as at what came while it was down.
+	if err := s.PutNotifications(ctx, nil, store.PushMark{Node: lease.Node, ID: f.ids.Next()}); err != nil {
+		return "", fmt.Errorf("mark messages: %w", err)
+	}
 	return f.prefix, nil
 }
 

@@ -136,6 +136,13 @@ func fillAndCheck(t *testing.T, s store.Store) {
 	if found, _, err := s.Unindexed(ctx, 100); err != nil || len(found) > 0 {
 		t.Errorf("%d messages wait for search, %v", len(found), err)
 	}
+	mark, err := s.PushMark(ctx, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left, err := s.EntriesAfter(ctx, mark, 1); err != nil || len(left) > 0 {
+		t.Errorf("a server would look at whom to notify of %d messages or more, %v", len(left), err)
+	}
 	key := store.PairKey(app.ID, list[0].ID, list[1].ID)
 	if _, err := s.Append(ctx, []store.Draft{{Key: key, ID: last + 1, Sender: list[0].ID, Content: store.ContentText, Meta: []byte("x")}}); err != nil {
 		t.Fatal(err)
