@@ -10,6 +10,7 @@ import (
 
 	"github.com/stoa-chat/stoa/internal/clock"
 	"github.com/stoa-chat/stoa/internal/config"
+	"github.com/stoa-chat/stoa/internal/heap"
 	"github.com/stoa-chat/stoa/internal/server"
 )
 
@@ -35,6 +36,7 @@ func (configFile) BeforeResolve(k *kong.Kong, parsed *kong.Context, trace *kong.
 }
 
 func (c *serveCommand) Run(ctx context.Context) error {
+	heap.Keep(ctx)
 	s, err := server.New(ctx, c.Config, clock.New(), c.Logger())
 	if err != nil {
 		return err
@@ -57,6 +59,7 @@ type devCommand struct {
 }
 
 func (c *devCommand) Run(ctx context.Context) error {
+	heap.Keep(ctx)
 	if !loopback(c.Listen) {
 		if !c.AllowRemote {
 			return fmt.Errorf("%s can be reached from other machines, and everybody knows the credentials of stoa dev: use 127.0.0.1, or --allow-remote if that is what you want", c.Listen)
