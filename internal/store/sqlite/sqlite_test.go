@@ -93,3 +93,11 @@ func TestFolderBelongsToOneProcess(t *testing.T) {
 		t.Fatal("a folder in use was opened a second time")
 	}
 }
+
+func TestCommitsWaitForTheDisk(t *testing.T) {
+	s := openIn(t, t.TempDir())
+	var level int
+	if err := s.writer.conn.QueryRowContext(t.Context(), "PRAGMA synchronous").Scan(&level); err != nil || level != 2 {
+		t.Errorf("synchronous is %d, %v; want 2, FULL", level, err)
+	}
+}

@@ -34,11 +34,15 @@ type writer struct {
 	closing bool
 }
 
-// open takes the one connection that writes.
+// open takes the one connection that writes, and has its commits wait for the disk.
 func (w *writer) open(ctx context.Context, db *sql.DB) error {
 	conn, err := db.Conn(ctx)
 	if err != nil {
 		return fmt.Errorf("take write connection: %w", err)
+	}
+	if _, err := conn.ExecContext(ctx, "PRAGMA synchronous = FULL"); err != nil {
+		conn.Close()
+		return fmt.Errorf("wait for the disk: %w", err)
 	}
 	w.conn = newStatements(conn)
 	w.entries = newInserter(w.conn, "INSERT INTO entry", "pos", "timeline", "seq", "id", "time", "sender", "device", "client", "content",
