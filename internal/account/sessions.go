@@ -42,7 +42,7 @@ func (a *Service) Login(ctx context.Context, appKey, name, text string) (Login, 
 	if !nameForm.MatchString(folded) {
 		return Login{}, noUser(name)
 	}
-	user, err := a.store.User(ctx, app.ID, folded)
+	user, err := a.users.Refresh(userKey{app.ID, folded}, func() (store.User, error) { return a.store.User(ctx, app.ID, folded) })
 	if errors.Is(err, store.ErrNotFound) {
 		return Login{}, noUser(name)
 	} else if err != nil {

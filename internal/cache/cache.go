@@ -29,12 +29,20 @@ type entry[V any] struct {
 func (c *Cache[K, V]) Get(key K, read func() (V, error)) (V, error) {
 	c.mu.Lock()
 	cached, ok := c.entries[key]
-	changes := c.changes
 	c.mu.Unlock()
 	// The machine's clock: what is cached ages also where the app's time stands still or jumps.
 	if ok && time.Since(cached.at) < life {
 		return cached.value, nil
 	}
+	return c.Refresh(key, read)
+}
+
+// Refresh returns what read returns, and has it known from now on. The errors are those of read. No lock is held while it
+// reads.
+func (c *Cache[K, V]) Refresh(key K, read func() (V, error)) (V, error) {
+	c.mu.Lock()
+	changes := c.changes
+	c.mu.Unlock()
 	value, err := read()
 	if err != nil {
 		return value, err

@@ -28,6 +28,10 @@ func TestWhatIsReadIsKnownUntilItIsOldOrForgotten(t *testing.T) {
 		c.Forget("a", "c")
 		get("a", 5)
 		get("b", 4)
+		if got, err := c.Refresh("b", func() (int, error) { return 9, nil }); got != 9 || err != nil {
+			t.Errorf("refreshed: %d %v, want 9", got, err)
+		}
+		get("b", 9)
 	})
 }
 

@@ -17,8 +17,9 @@ const (
 	gather = 250 * time.Millisecond
 	// grace is how long a device has to be offline before that is told: most come back at once.
 	grace = 5 * time.Second
-	// round is how many users are looked at together.
-	round = 256
+	// round is how many users are looked at together, and between how long it takes at least from one round to the next.
+	round   = 256
+	between = 50 * time.Millisecond
 	// noticesPerSecond bounds what a storm of changes costs. What waits for its turn gathers.
 	noticesPerSecond = 10_000
 
@@ -178,7 +179,7 @@ func (s *Service) take() ([]due, time.Duration) {
 			return all, time.Hour
 		}
 		if turn.due.After(now) {
-			return all, turn.due.Sub(now)
+			return all, max(turn.due.Sub(now), between)
 		}
 		d := due{user: turn.user, changes: map[string]change{}}
 		for resource, c := range s.changes[turn.user] {
