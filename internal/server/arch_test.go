@@ -27,7 +27,7 @@ var layers = [][]string{
 	{"internal/store/sqlite", "internal/store/postgres"},
 	{"internal/store/tables"},
 	{"internal/store", "internal/bus", "internal/blob", "internal/picture", "internal/msync", "internal/config", "internal/clock", "internal/token",
-		"internal/translate", "internal/limit", "internal/cache"},
+		"internal/translate", "internal/limit", "internal/cache", "internal/heap"},
 	{"errcode"},
 }
 
