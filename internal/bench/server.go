@@ -177,6 +177,9 @@ func rested(ctx context.Context, watch probe, out *progress) error {
 	return err
 }
 
+// collections is after how many even a stack of 64 KiB is as small as it becomes: each halves it.
+const collections = 4
+
 // collectGarbage has the server collect its garbage, if it shows its profiles at admin.
 func collectGarbage(ctx context.Context, admin string) error {
 	if admin == "" {
@@ -184,6 +187,15 @@ func collectGarbage(ctx context.Context, admin string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
+	for range collections {
+		if err := collect(ctx, admin); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func collect(ctx context.Context, admin string) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(admin, "/")+"/debug/pprof/heap?gc=1", nil)
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ package heap
 import (
 	"context"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
@@ -18,46 +19,45 @@ const (
 	interval = time.Second
 	// Garbage may grow to four times what is in use, but only up to plenty, and to once what is in use however much that is.
 	most, least = 400, 100 // percent
-	plenty      = 512 << 20
+	plenty      = 96 << 20
 	// At rest is who makes less garbage in an interval than calm, and 1/256 of what is in use, for some intervals.
 	calm       = 1 << 20
 	calmShare  = 256
 	restsAfter = 3
-	// Room that is not in use is given back if it is more than this, and half of what is in use.
+	// It collects if it has made more garbage than this since it did, and half of what is in use.
 	spare      = 8 << 20
 	spareShare = 2
 )
 
+// percent returns by how much garbage may exceed what is in use.
+func percent(live uint64) int { return int(min(max(plenty*100/max(live, 1), least), most)) }
+
 // reading is the state of the heap, in bytes.
 type reading struct {
 	live      uint64 // in use at the last collection
-	held      uint64 // live, garbage, and free room that the system has not got back
 	allocated uint64 // since the start of the process
 }
 
-// keeper decides what to do from one reading to the next.
-type keeper struct {
-	percent   int
+// watch looks from one reading to the next whether the process is at rest.
+type watch struct {
 	allocated uint64
-	calm      int // intervals
+	rested    uint64 // what was allocated by then
+	calm      int    // intervals
 }
 
-// next returns the percentage of garbage to what is in use at which to collect, and whether to collect now and to give
-// back what is free.
-func (k *keeper) next(r reading) (percent int, rest bool) {
-	live := max(r.live, 1)
-	k.percent = int(min(max(plenty*100/live, least), most))
-	if r.allocated-k.allocated < calm+live/calmShare {
-		k.calm++
+// next reports whether to collect now and to give back what is free.
+func (w *watch) next(r reading) bool {
+	if r.allocated-w.allocated < calm+r.live/calmShare {
+		w.calm++
 	} else {
-		k.calm = 0
+		w.calm = 0
 	}
-	k.allocated = r.allocated
-	if k.calm < restsAfter || r.held < r.live+max(spare, live/spareShare) {
-		return k.percent, false
+	w.allocated = r.allocated
+	if w.calm < restsAfter || r.allocated-w.rested < max(spare, r.live/spareShare) {
+		return false
 	}
-	k.calm = 0
-	return k.percent, true
+	w.calm, w.rested = 0, r.allocated
+	return true
 }
 
 // Keep keeps the heap of the process until the context ends. It does nothing if the environment says by GOGC how to collect
@@ -67,8 +67,9 @@ func Keep(ctx context.Context) {
 		return
 	}
 	debug.SetGCPercent(most)
+	adapt(ctx, most)
 	go func() {
-		k := keeper{percent: most}
+		w := watch{allocated: read().allocated}
 		tick := time.NewTicker(interval)
 		defer tick.Stop()
 		for {
@@ -77,22 +78,32 @@ func Keep(ctx context.Context) {
 				return
 			case <-tick.C:
 			}
-			before := k.percent
-			percent, rest := k.next(read())
-			if percent != before { // it stops the world for a moment
-				debug.SetGCPercent(percent)
-			}
-			if rest {
+			if w.next(read()) {
+				runtime.GC() // each collection halves stacks that have become larger than they need to be
+				runtime.GC()
 				debug.FreeOSMemory()
 			}
 		}
 	}()
 }
 
+// adapt sets the percentage after each collection: in a rush, what is in use grows tenfold from one to the next.
+func adapt(ctx context.Context, now int) {
+	type mark struct{ _ [16]byte } // of its own block, so that each collection finds it
+	runtime.AddCleanup(&mark{}, func(now int) {
+		if ctx.Err() != nil {
+			return
+		}
+		next := percent(read().live)
+		if next != now { // it stops the world for a moment
+			debug.SetGCPercent(next)
+		}
+		adapt(ctx, next)
+	}, now)
+}
+
 func read() reading {
-	samples := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/heap/allocs:bytes"}, {Name: "/memory/classes/heap/objects:bytes"},
-		{Name: "/memory/classes/heap/unused:bytes"}, {Name: "/memory/classes/heap/free:bytes"}}
+	samples := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/heap/allocs:bytes"}}
 	metrics.Read(samples)
-	at := func(i int) uint64 { return samples[i].Value.Uint64() }
-	return reading{live: at(0), allocated: at(1), held: at(2) + at(3) + at(4)}
+	return reading{samples[0].Value.Uint64(), samples[1].Value.Uint64()}
 }

@@ -3,15 +3,17 @@ package heap
 import (
 	"context"
 	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+	"slices"
 	"testing"
 	"time"
 )
 
 func TestGarbageHasRoomByWhatIsInUse(t *testing.T) {
-	for live, want := range map[uint64]int{0: 400, 1 << 20: 400, 128 << 20: 400, 256 << 20: 200, 384 << 20: 133, 512 << 20: 100, 64 << 30: 100} {
-		k := &keeper{}
-		if percent, _ := k.next(reading{live: live, held: live}); percent != want {
-			t.Errorf("%d MiB in use: %d %%, want %d", live>>20, percent, want)
+	for live, want := range map[uint64]int{0: 400, 1 << 20: 400, 24 << 20: 400, 48 << 20: 200, 72 << 20: 133, 96 << 20: 100, 64 << 30: 100} {
+		if got := percent(live); got != want {
+			t.Errorf("%d MiB in use: %d %%, want %d", live>>20, got, want)
 		}
 	}
 }
@@ -19,33 +21,53 @@ func TestGarbageHasRoomByWhatIsInUse(t *testing.T) {
 func TestRoomIsGivenBackAtRest(t *testing.T) {
 	const mib = 1 << 20
 	tests := []struct {
-		name       string
-		live, held uint64
-		made       []uint64 // in each interval
-		want       int      // the interval in which it rests; 0: in none
+		name string
+		live uint64
+		made []uint64 // in each interval
+		want []int    // the intervals in which it rests
 	}{
-		{"idle with garbage", 10 * mib, 50 * mib, []uint64{0, 0, 0, 0}, 3},
-		{"idle with little garbage", 10 * mib, 17 * mib, []uint64{0, 0, 0, 0}, 0},
-		{"idle with little garbage for its size", 100 * mib, 149 * mib, []uint64{0, 0, 0, 0}, 0},
-		{"a little work", 10 * mib, 50 * mib, []uint64{mib, mib, mib}, 3},
-		{"work", 10 * mib, 50 * mib, []uint64{2 * mib, 2 * mib, 2 * mib, 2 * mib}, 0},
-		{"work between", 10 * mib, 50 * mib, []uint64{0, 0, 2 * mib, 0, 0, 0}, 6},
-		{"what is little work to a large one", 1024 * mib, 2048 * mib, []uint64{4 * mib, 4 * mib, 4 * mib}, 3},
+		{"after work", 10 * mib, []uint64{50 * mib, 0, 0, 0, 0, 0, 0, 0}, []int{4}},
+		{"after a little work", 10 * mib, []uint64{7 * mib, 0, 0, 0, 0, 0}, nil},
+		{"after what is little work to a large one", 1024 * mib, []uint64{500 * mib, 0, 0, 0, 0}, nil},
+		{"at work", 10 * mib, []uint64{2 * mib, 2 * mib, 2 * mib, 2 * mib, 2 * mib, 2 * mib}, nil},
+		{"work between", 10 * mib, []uint64{50 * mib, 0, 0, 2 * mib, 0, 0, 0}, []int{7}},
+		{"hardly any work", 10 * mib, []uint64{mib, mib, mib, mib, mib, mib, mib, mib, mib, mib}, []int{8}},
+		{"what is hardly any work to a large one", 1024 * mib, []uint64{600 * mib, 4 * mib, 4 * mib, 4 * mib}, []int{4}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			k := &keeper{}
-			rested, allocated := 0, uint64(0)
+			w := &watch{}
+			var rested []int
+			allocated := uint64(0)
 			for i, made := range test.made {
 				allocated += made
-				if _, rest := k.next(reading{live: test.live, held: test.held, allocated: allocated}); rest && rested == 0 {
-					rested = i + 1
+				if w.next(reading{live: test.live, allocated: allocated}) {
+					rested = append(rested, i+1)
 				}
 			}
-			if rested != test.want {
-				t.Errorf("it rests in interval %d, want %d", rested, test.want)
+			if !slices.Equal(rested, test.want) {
+				t.Errorf("it rests in the intervals %v, want %v", rested, test.want)
 			}
 		})
+	}
+}
+
+func TestThePercentageFollowsWhatIsInUse(t *testing.T) {
+	t.Setenv("GOGC", "")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	Keep(ctx)
+	used := make([]byte, 512<<20)
+	defer runtime.KeepAlive(used)
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		runtime.GC()
+		now := debug.SetGCPercent(most)
+		debug.SetGCPercent(now)
+		if now == least {
+			return
+		} else if time.Now().After(deadline) {
+			t.Fatalf("with 512 MiB in use it is %d", now)
+		}
 	}
 }
 
@@ -54,14 +76,19 @@ func TestARealHeapIsGivenBack(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	Keep(ctx)
-	garbage := make([]byte, 64<<20)
-	runtime.KeepAlive(garbage)
-	garbage = nil
+	used := make([]byte, 256<<20)
+	for i := 0; i < len(used); i += 4096 {
+		used[i] = 1
+	}
+	runtime.KeepAlive(used)
+	used = nil
+	held := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/free:bytes"}}
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
-		if r := read(); r.held < r.live+spare {
+		metrics.Read(held)
+		if n := held[0].Value.Uint64() + held[1].Value.Uint64(); n < 32<<20 {
 			return
 		} else if time.Now().After(deadline) {
-			t.Fatalf("%d MiB are held, %d in use", r.held>>20, r.live>>20)
+			t.Fatalf("%d MiB are held", n>>20)
 		}
 	}
 }
