@@ -75,13 +75,18 @@ func (x *expiry) fire(s *session) {
 		return
 	}
 	now := time.Now().Add(x.offset)
+	provider, renewable := s.cred.(TokenProvider)
 	if !now.Before(x.end) {
+		if renewable {
+			s.renewBy(provider) // the machine slept, or the server's clock went ahead: it is not too late
+			return
+		}
 		s.expire()
 		return
 	}
 	if !x.warned && !now.Before(x.warnAt()) {
 		x.warned = true
-		if provider, ok := s.cred.(TokenProvider); ok {
+		if renewable {
 			s.renewBy(provider)
 		} else {
 			s.c.events.tokenWillExpire()

@@ -920,6 +920,38 @@ func TestRenewToken(t *testing.T) {
 	})
 }
 
+// As after the sleep of a laptop.
+func TestProviderRenewsATokenThatHasEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPeer(t)
+		p.rest = func(w http.ResponseWriter, r *http.Request) {
+			writeJSON(w, 200, map[string]any{"expire_timestamp": time.Now().Add(24 * time.Hour).UnixMilli()})
+		}
+		var calls atomic.Int64
+		provider := TokenProvider(func(context.Context) (string, error) { return fmt.Sprintf("t%d", calls.Add(1)), nil })
+		c, events := p.client(WithTimeouts(Timeouts{Heartbeat: 24 * time.Hour}))
+		result := later(func() error { return c.Login(t.Context(), "alice", provider) })
+		s := p.next()
+		s.accept(time.Now().Add(100 * time.Second))
+		if err := <-result; err != nil {
+			t.Fatal(err)
+		}
+		wantEvents(t, events, "connected")
+		s.send(msync.MSync_UNREAD, &msync.CommUnreadDL{Timestamp: uint64(time.Now().Add(time.Hour).UnixMilli())})
+		synctest.Wait()
+		if n := calls.Load(); n != 2 {
+			t.Errorf("the provider was called %d times", n)
+		}
+		wantEvents(t, events)
+		s.ws.CloseNow()
+		if s = p.next(); s.auth != "$t$t2" {
+			t.Errorf("the client came back with %s", s.auth)
+		}
+		s.accept(time.Time{})
+		wantEvents(t, events, "error 16", "reconnecting", "connected")
+	})
+}
+
 func TestProviderRenewsTheToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPeer(t)
