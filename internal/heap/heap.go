@@ -16,14 +16,14 @@ import (
 )
 
 const (
-	interval = time.Second
+	interval = 500 * time.Millisecond
 	// Garbage may grow to four times what is in use, but only up to plenty, and to once what is in use however much that is.
 	most, least = 400, 100 // percent
 	plenty      = 96 << 20
 	// At rest is who makes less garbage in an interval than calm, and 1/256 of what is in use, for some intervals.
 	calm       = 1 << 20
 	calmShare  = 256
-	restsAfter = 3
+	restsAfter = 2
 	// It collects if it has made more garbage than this since it did, and half of what is in use.
 	spare      = 8 << 20
 	spareShare = 2

@@ -26,13 +26,13 @@ func TestRoomIsGivenBackAtRest(t *testing.T) {
 		made []uint64 // in each interval
 		want []int    // the intervals in which it rests
 	}{
-		{"after work", 10 * mib, []uint64{50 * mib, 0, 0, 0, 0, 0, 0, 0}, []int{4}},
+		{"after work", 10 * mib, []uint64{50 * mib, 0, 0, 0, 0, 0, 0, 0}, []int{3}},
 		{"after a little work", 10 * mib, []uint64{7 * mib, 0, 0, 0, 0, 0}, nil},
 		{"after what is little work to a large one", 1024 * mib, []uint64{500 * mib, 0, 0, 0, 0}, nil},
 		{"at work", 10 * mib, []uint64{2 * mib, 2 * mib, 2 * mib, 2 * mib, 2 * mib, 2 * mib}, nil},
-		{"work between", 10 * mib, []uint64{50 * mib, 0, 0, 2 * mib, 0, 0, 0}, []int{7}},
+		{"work between", 10 * mib, []uint64{50 * mib, 0, 2 * mib, 0, 0, 0}, []int{5}},
 		{"hardly any work", 10 * mib, []uint64{mib, mib, mib, mib, mib, mib, mib, mib, mib, mib}, []int{8}},
-		{"what is hardly any work to a large one", 1024 * mib, []uint64{600 * mib, 4 * mib, 4 * mib, 4 * mib}, []int{4}},
+		{"what is hardly any work to a large one", 1024 * mib, []uint64{600 * mib, 4 * mib, 4 * mib, 4 * mib}, []int{3}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
