@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -49,6 +50,21 @@ func newCloud(t *testing.T) *cloud {
 	c.Server = httptest.NewServer(c)
 	t.Cleanup(c.Close)
 	return c
+}
+
+// meddle lets upset answer from now on, and counts the calls afresh. An importer that was interrupted may have a call
+// under way.
+func (c *cloud) meddle(upset func(path string, nth int, w http.ResponseWriter) bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.upset, c.calls = upset, map[string]int{}
+}
+
+// asked returns how often each path was called since the last meddling.
+func (c *cloud) asked() map[string]int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.calls)
 }
 
 func (c *cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -312,26 +328,25 @@ func TestAnInterruptedImportGoesOnWhereItWas(t *testing.T) {
 	interruptions := 0
 	for _, at := range []string{"/users", "/user/u120/contacts", "/chatgroups/" + cloudGroup + "/mute", "/chatrooms/super_admin", "/store/hour.gz"} {
 		ctx, interrupt := context.WithCancel(t.Context())
-		source.calls = map[string]int{}
-		source.upset = func(path string, nth int, _ http.ResponseWriter) bool {
+		source.meddle(func(path string, nth int, _ http.ResponseWriter) bool {
 			if path == at && (at != "/users" || nth == 2) {
 				interrupt()
 			}
 			return false
-		}
+		})
 		if _, err := import1.Run(ctx); errors.Is(err, context.Canceled) {
 			interruptions++
 		}
 		interrupt()
 	}
-	source.upset, source.calls = nil, map[string]int{}
+	source.meddle(nil)
 	report, err = import1.Run(t.Context())
 	n.must(err)
 	if interruptions != 5 {
 		t.Errorf("%d interruptions", interruptions)
 	}
-	if source.calls["GET /users"] != 0 || source.calls["GET /chatgroups"] != 0 {
-		t.Errorf("what was done is asked for again: %v", source.calls)
+	if calls := source.asked(); calls["GET /users"] != 0 || calls["GET /chatgroups"] != 0 {
+		t.Errorf("what was done is asked for again: %v", calls)
 	}
 	if diff := cmp.Diff(want, counts(rowsOf(t, n, broken))); diff != "" {
 		t.Errorf("the rows (-straight +interrupted):\n%s", diff)
