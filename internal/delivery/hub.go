@@ -3,8 +3,10 @@ package delivery
 import (
 	"context"
 	"log/slog"
+	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/stoa-chat/stoa/internal/bus"
@@ -35,6 +37,9 @@ type Hub struct {
 	log    *slog.Logger
 	shards [hubShards]hubShard
 	mucs   *mucs
+	// rounds counts the pulls of all sessions, so that no device has two of the same round, not even in sessions that
+	// follow each other. It begins anywhere: after a restart, too, and on another node.
+	rounds atomic.Uint64
 
 	dirtyMu sync.Mutex
 	dirty   []*Session // have frames to flush
@@ -55,6 +60,7 @@ type hubShard struct {
 // NewHub starts the hub of a node.
 func NewHub(timelines store.Timelines, c *clock.Clock, log *slog.Logger) *Hub {
 	h := &Hub{store: timelines, clock: c, log: log, mucs: newMucs(), wake: make(chan struct{}, 1), stop: make(chan struct{})}
+	h.rounds.Store(rand.Uint64())
 	for i := range h.shards {
 		h.shards[i].users = map[int64][]*Session{}
 	}

@@ -43,18 +43,18 @@ type Session struct {
 	moved     []int64 // timelines whose cursor is to be saved
 	unsaved   int64   // acknowledged entries that are not saved
 	queued    bool    // in hub.unsave
-	pulls     uint64  // pulls begun; see pullKey
+	round     uint64  // of the pull under way; see pullKey
 }
 
-// The key of a pushed entry is its sequence number, the same for all receivers. That of a pulled batch has a number of
+// The key of a pushed entry is its sequence number, the same for all receivers. That of a pulled batch has the round of
 // the pull above it: the client remembers the key that it acknowledged last, also over a reconnect, and does not
 // acknowledge the same one again. A batch whose acknowledgement was lost must therefore come under another key.
-const seqBits = 40
+const (
+	seqBits = 40
+	rounds  = 1<<(63-seqBits) - 1
+)
 
-func (s *Session) pullKey(seq int64) int64 {
-	const rounds = 1 << (63 - seqBits)
-	return seq | int64((uint64(s.Session)+s.pulls)%(rounds-1)+1)<<seqBits
-}
+func (s *Session) pullKey(seq int64) int64 { return seq | int64(s.round%rounds+1)<<seqBits }
 
 // forever is the until of a subscription that lasts.
 const forever = math.MaxInt64
@@ -532,7 +532,7 @@ func (s *Session) begin(ctx context.Context, timeline int64, again bool) bool {
 	underWay := p.pulling && p.shown > p.cursor
 	p.behind, p.pulling = true, true
 	if again && !underWay {
-		s.pulls++
+		s.round = s.hub.rounds.Add(1)
 		p.sent, p.shown = p.cursor, p.cursor
 	}
 	return true

@@ -85,6 +85,42 @@ func TestWhatTheSinkRefusesIsPulledLater(t *testing.T) {
 	}
 }
 
+// A client does not acknowledge the key that it acknowledged last, which the server may not have heard.
+func TestABatchComesUnderAnotherKeyInTheNextSession(t *testing.T) {
+	w := newWorld(t)
+	s, out := w.ready(2, 20, 7)
+	w.post(1, 10, 2, "a")
+	queue := w.queue(2, 20)
+	w.pull(s, queue, true)
+	out.gets(t, "a push and what was not acknowledged", "batch a", "batch a")
+	s.Acknowledge(queue, 1)
+	w.pull(s, queue, false)
+	out.gets(t, "the end", "end")
+	w.post(1, 10, 2, "b")
+	w.pull(s, queue, true)
+	out.gets(t, "once more", "batch b", "batch b")
+	before := out.key
+	if err := s.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for session := range int64(4) { // numbers of sessions that are opened in the same moment follow each other
+		s, out := w.ready(2, 20, 8+session)
+		w.pull(s, queue, true)
+		out.gets(t, "the next session", "batch b")
+		if out.key == before {
+			t.Errorf("session %d and the one before send the batch under the key %d", 8+session, before)
+		}
+		before = out.key
+		w.pull(s, queue, true)
+		w.pull(s, queue, true)
+		out.gets(t, "two ends", "end", "batch b")
+		before = out.key
+		if err := s.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestEntriesDuringAPullComeWithIt(t *testing.T) {
 	w := newWorld(t)
 	w.post(1, 10, 2, "a")

@@ -152,6 +152,7 @@ func newWorld(t testing.TB) *world {
 type sink struct {
 	mu      sync.Mutex
 	frames  [][]byte
+	key     uint64 // of the last batch taken
 	forced  int
 	full    bool // refuses what is not forced
 	flushes int
@@ -220,6 +221,9 @@ func (s *sink) take(t testing.TB) (words []string) {
 			word = "end"
 		} else if batch.IsLast {
 			word = "push"
+		}
+		if batch.NextKey != 0 {
+			s.key = batch.NextKey
 		}
 		for _, meta := range batch.Metas {
 			word += " " + string(meta.Payload)
