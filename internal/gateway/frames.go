@@ -6,8 +6,10 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/gobwas/ws"
 )
@@ -31,7 +33,8 @@ type frameReader struct {
 	conn net.Conn
 	raw  syscall.RawConn // nil: TLS and the like, where the buffer stays
 	buf  *[]byte
-	r, w int // what is read of buf, and filled
+	r, w int  // what is read of buf, and filled
+	amid bool // a frame has been read in part
 
 	message []byte // of a message in several frames
 	opcode  ws.OpCode
@@ -64,8 +67,19 @@ func (f *frameReader) buffered() bool {
 	return false
 }
 
-// fill reads more, at least one byte, towards n in one piece. Room is made by moving what is left to the front.
+// fill reads more, at least one byte, towards n in one piece. Room is made by moving what is left to the front. Amid a
+// frame it does not heed a deadline.
 func (f *frameReader) fill(n int) error {
+	for {
+		err := f.read(n)
+		if !f.amid || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return err
+		}
+		f.conn.SetReadDeadline(time.Time{})
+	}
+}
+
+func (f *frameReader) read(n int) error {
 	if f.buf != nil {
 		f.w = copy(*f.buf, (*f.buf)[f.r:f.w])
 		f.r = 0
@@ -140,7 +154,8 @@ func (f *frameReader) need(n int) ([]byte, error) {
 	return b, nil
 }
 
-// next returns the next whole message or control frame, unmasked. It is valid until the next call.
+// next returns the next whole message or control frame, unmasked. It is valid until the next call. After
+// os.ErrDeadlineExceeded, which comes only where no frame has begun, it may be called again.
 func (f *frameReader) next() (ws.OpCode, []byte, error) {
 	for {
 		opcode, fin, payload, err := f.frame()
@@ -174,10 +189,12 @@ func (f *frameReader) next() (ws.OpCode, []byte, error) {
 }
 
 func (f *frameReader) frame() (opcode ws.OpCode, fin bool, payload []byte, err error) {
+	f.amid = false
 	head, err := f.need(2)
 	if err != nil {
 		return 0, false, nil, err
 	}
+	f.amid = true
 	opcode, fin = ws.OpCode(head[0]&0x0f), head[0]&0x80 != 0
 	length, masked := int(head[1]&0x7f), head[1]&0x80 != 0
 	known := opcode <= ws.OpBinary || opcode >= ws.OpClose && opcode <= ws.OpPong

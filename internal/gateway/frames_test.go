@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -36,10 +37,13 @@ func end(err error) received {
 	return received{End: err.Error()}
 }
 
-// readAll reads until the connection ends.
+// readAll reads until the connection ends, deadlines or not.
 func readAll(f *frameReader) (all []received) {
 	for {
 		opcode, payload, err := f.next()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			continue
+		}
 		if err != nil {
 			return append(all, end(err))
 		}
@@ -136,6 +140,21 @@ func (c *chunkConn) Read(b []byte) (int, error) {
 	}
 	return n, nil
 }
+
+// restlessConn lets a deadline pass before each read.
+type restlessConn struct {
+	chunkConn
+	passed bool
+}
+
+func (c *restlessConn) Read(b []byte) (int, error) {
+	if c.passed = !c.passed; c.passed {
+		return 0, os.ErrDeadlineExceeded
+	}
+	return c.chunkConn.Read(b)
+}
+
+func (c *restlessConn) SetReadDeadline(time.Time) error { return nil }
 
 // tcpPair returns the two ends of a TCP connection.
 func tcpPair(t testing.TB) (server, client *net.TCPConn) {
@@ -252,6 +271,7 @@ func TestFramesAreReadOverEveryConnection(t *testing.T) {
 			}
 			check("in one piece", newFrameReader(&chunkConn{chunks: pieces(test.sent, len(test.sent)+1)}, nil))
 			check("in many pieces", newFrameReader(&chunkConn{chunks: pieces(test.sent, 1+len(test.sent)/500)}, nil))
+			check("with deadlines", newFrameReader(&restlessConn{chunkConn: chunkConn{chunks: pieces(test.sent, 1+len(test.sent)/500)}}, nil))
 			check("early", newFrameReader(&chunkConn{}, test.sent))
 			server, client := tcpPair(t)
 			go func() {
@@ -277,6 +297,47 @@ func TestFramesAreReadOverEveryConnection(t *testing.T) {
 			check("over a pipe", newFrameReader(inner, nil))
 			inner.Close()
 		})
+	}
+}
+
+// clearedConn tells when its deadline is lifted.
+type clearedConn struct {
+	*net.TCPConn
+	cleared chan struct{}
+}
+
+func (c *clearedConn) SetReadDeadline(at time.Time) error {
+	err := c.TCPConn.SetReadDeadline(at)
+	if at.IsZero() {
+		c.cleared <- struct{}{}
+	}
+	return err
+}
+
+func TestADeadlineEndsTheWaitForAFrameButNotAFrame(t *testing.T) {
+	frame := clientFrame(binFin, "hello", 0)
+	for cut := range len(frame) {
+		server, client := tcpPair(t)
+		conn := &clearedConn{TCPConn: server, cleared: make(chan struct{}, 1)}
+		f := newFrameReader(conn, frame[:cut])
+		server.SetReadDeadline(time.Unix(1, 0))
+		if cut < 2 { // of two bytes the second tells where the frame ends: before them nothing has begun
+			if _, _, err := f.next(); !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("after %d bytes: %v", cut, err)
+			}
+			server.SetReadDeadline(time.Now().Add(20 * time.Second))
+			client.Write(frame[cut:])
+		} else {
+			go func() {
+				<-conn.cleared
+				server.SetReadDeadline(time.Now().Add(20 * time.Second))
+				client.Write(frame[cut:])
+			}()
+		}
+		if opcode, payload, err := f.next(); err != nil || opcode != ws.OpBinary || string(payload) != "hello" {
+			t.Errorf("a frame in pieces of %d and %d bytes is %v %q, %v", cut, len(frame)-cut, opcode, payload, err)
+		}
+		f.release()
 	}
 }
 

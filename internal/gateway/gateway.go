@@ -22,11 +22,12 @@ import (
 )
 
 const (
-	loginTime  = 10 * time.Second  // from the open socket to Provision
-	pingAfter  = 100 * time.Second // of silence; clients send UNREAD each 60 s
-	idleTime   = 150 * time.Second // of silence; then the connection is dead
-	closeTime  = 2 * time.Second   // for a client to take note of its kick, or to answer a close
-	tokenGrace = 2 * time.Second   // for a client to close at its token's end by itself, as it does
+	loginTime  = 10 * time.Second        // from the open socket to Provision
+	restAfter  = 1500 * time.Millisecond // of silence
+	pingAfter  = 100 * time.Second       // of silence; clients send UNREAD each 60 s
+	idleTime   = 150 * time.Second       // of silence; then the connection is dead
+	closeTime  = 2 * time.Second         // for a client to take note of its kick, or to answer a close
+	tokenGrace = 2 * time.Second         // for a client to close at its token's end by itself, as it does
 )
 
 // Gateway is the socket edge of one node.
@@ -90,6 +91,10 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, sockJS bool) {
 	if !g.add(s) {
 		conn.Close()
 		return
+	}
+	if sockJS {
+		s.out.control(ws.OpText, []byte("o"))
+		s.out.flush()
 	}
 	// The handler returns, so that the HTTP server's buffers are given back.
 	go s.run()

@@ -1,11 +1,13 @@
 package gateway
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
+	"runtime/pprof"
 	"strings"
 	"testing"
 	"time"
@@ -238,6 +240,38 @@ func TestASilentClientIsPingedAndThenCutOff(t *testing.T) {
 	c.want("a ping after the next silence", isPing)
 	s.sweep(heard.Add(idleTime+2*time.Second), time.Now())
 	c.ended(0)
+}
+
+// rests reports whether a session's goroutine is the one that waits at rest.
+func rests(s *session) bool {
+	var stacks bytes.Buffer
+	pprof.Lookup("goroutine").WriteTo(&stacks, 2)
+	for stack := range strings.SplitSeq(stacks.String(), "\n\n") {
+		if strings.Contains(stack, fmt.Sprintf("gateway.(*session).rest(%p", s)) {
+			return !strings.Contains(stack, "gateway.(*session).run(")
+		}
+	}
+	return false
+}
+
+func TestASilentSessionRests(t *testing.T) {
+	w := newWorld(t)
+	c := w.online("alice", "r")
+	s := w.only()
+	rest := func() {
+		t.Helper()
+		s.sweep(time.Unix(s.heard.Load(), 0).Add(restAfter+time.Second), time.Now())
+		w.until("the session's rest", func() bool { return rests(s) })
+	}
+	for range 3 { // one that rests hears, works, and rests again
+		rest()
+		c.unread()
+		w.until("the session's work", func() bool { return !rests(s) && !s.resting.Load() })
+	}
+
+	rest()
+	c.conn.Close()
+	w.until("the end of the session", func() bool { return len(w.gateway.snapshot()) == 0 })
 }
 
 func TestTheOldReleasesSpeakSockJS(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"os"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -43,6 +44,7 @@ type session struct {
 
 	heard   atomic.Int64 // second of the last frame
 	pinged  atomic.Bool
+	resting atomic.Bool  // since it is silent
 	expires atomic.Int64 // end of the token, milliseconds of the app's clock; 0: none
 
 	mu       sync.Mutex
@@ -70,28 +72,47 @@ func newSession(g *Gateway, conn net.Conn, origin string, early []byte, sockJS b
 	return s
 }
 
-// run reads until the connection ends.
+// run reads until the connection ends, or until the session is to rest.
 func (s *session) run() {
-	defer s.end()
-	if s.out.sockJS {
-		s.out.control(ws.OpText, []byte("o"))
-		s.out.flush()
+	if s.read() {
+		s.conn.SetReadDeadline(time.Time{})
+		go s.rest()
 	}
+}
+
+// rest waits for a client that is silent. A goroutine keeps the stack that it once needed for handling a frame; a new one
+// has half of it, or less.
+func (s *session) rest() {
+	s.in.fill(2) // an error comes again
+	s.run()
+}
+
+// read handles frames. It returns true when there is none for a while, else at the end of the session.
+func (s *session) read() (silent bool) {
+	defer func() {
+		if !silent {
+			s.end(recover())
+		}
+	}()
 	for {
 		if !s.in.buffered() {
 			s.out.flush()
 		}
 		s.out.wait()
 		opcode, payload, err := s.in.next()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return true
+		}
 		if err != nil {
 			s.readFailed(err)
-			return
+			return false
 		}
 		s.heard.Store(s.gateway.tick.Load())
 		s.pinged.Store(false)
+		s.resting.Store(false)
 		if !s.frame(opcode, payload) {
 			s.out.flush()
-			return
+			return false
 		}
 	}
 }
@@ -126,8 +147,8 @@ func (s *session) drainInput() {
 }
 
 // end cleans up after the connection.
-func (s *session) end() {
-	if panicked := recover(); panicked != nil {
+func (s *session) end(panicked any) {
+	if panicked != nil {
 		s.gateway.log.Error("session panicked", "panic", panicked, "stack", string(debug.Stack()))
 	}
 	s.out.close()
@@ -536,5 +557,7 @@ func (s *session) sweep(now, appTime time.Time) {
 		s.out.flush()
 	case end != 0 && appTime.After(time.UnixMilli(end).Add(tokenGrace)):
 		s.leave(ws.StatusPolicyViolation, "token expired")
+	case silent > restAfter && s.resting.CompareAndSwap(false, true):
+		s.conn.SetReadDeadline(time.Unix(1, 0))
 	}
 }
