@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // Direct is the one-to-one workload, a closed loop: each sender keeps InFlight messages unanswered to a receiver of its
@@ -127,14 +130,33 @@ func (l *directLoad) loop() {
 }
 
 // schedule has the senders send every so often, each, until ctx ends. wait returns when all have stopped.
-func (l *directLoad) schedule(ctx context.Context, every time.Duration) (wait func()) {
-	var schedules sync.WaitGroup
-	for i, p := range l.pairs {
-		// The senders' first messages are spread over the time between two.
-		first := time.Duration(i) * every / time.Duration(len(l.pairs))
-		schedules.Go(func() { p.follow(ctx, time.Since(l.epoch)+first, every) })
+func (l *directLoad) schedule(ctx context.Context, every time.Duration) (wait func() error, err error) {
+	alarm, err := newAlarm(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return schedules.Wait
+	start := time.Since(l.epoch)
+	// The senders' messages are spread over the time between two.
+	due := func(n int) time.Duration { return start + time.Duration(n)*every/time.Duration(len(l.pairs)) }
+	var schedules errgroup.Group
+	for i, p := range l.pairs {
+		schedules.Go(func() error { p.follow(ctx, due(i), every); return nil })
+	}
+	schedules.Go(func() error {
+		defer alarm.close()
+		for n := 0; ; n++ {
+			if err := alarm.wait(due(n) - time.Since(l.epoch)); ctx.Err() != nil {
+				return nil
+			} else if err != nil {
+				return fmt.Errorf("wait for the next message: %w", err)
+			}
+			select {
+			case l.pairs[n%len(l.pairs)].wake <- struct{}{}:
+			default: // it is late, and will send this one, too
+			}
+		}
+	})
+	return schedules.Wait, nil
 }
 
 // run returns no window if the load never began.
@@ -145,16 +167,19 @@ func (l *directLoad) run(ctx context.Context, crowd *Crowd, watch probe, out *pr
 	if err := l.connect(ctx, crowd, out); err != nil {
 		return nil, err
 	}
-	wait := func() {}
+	wait := func() error { return nil }
 	if l.every > 0 {
-		wait = l.schedule(running, l.every)
+		var err error
+		if wait, err = l.schedule(running, l.every); err != nil {
+			return nil, err
+		}
 	} else {
 		l.loop()
 	}
 	window, err := l.meter.measure(running, watch, l.Warmup, l.Duration, out)
 	l.looping.Store(false)
 	cancel()
-	wait()
+	err = errors.Join(err, wait())
 	l.finish(ctx, l.lastMessages(ctx), out)
 	return &window, err
 }
@@ -204,6 +229,7 @@ type pair struct {
 	ledger        ledger
 
 	sender, receiver *session
+	wake             chan struct{} // open loop: something is due
 
 	mu      sync.Mutex // held from taking a number to queueing its frame, so that numbers go out in order
 	message *textMessage
@@ -212,7 +238,7 @@ type pair struct {
 
 func (l *directLoad) newPair(i int, receiverToken string) *pair {
 	body := letters(l.Body, i)
-	return &pair{load: l, number: uint32(i), receiverToken: receiverToken, filler: bytes.Clone(body[stampSize:]),
+	return &pair{load: l, number: uint32(i), receiverToken: receiverToken, filler: bytes.Clone(body[stampSize:]), wake: make(chan struct{}, 1),
 		message: newTextMessage(bodySingle, l.crowd.target.App, l.user(2*i), l.user(2*i+1), 1, body)}
 }
 
@@ -224,17 +250,14 @@ func (p *pair) begin() {
 	p.sender.conn.flush() // an error ends the session's reader too, which tells
 }
 
-// follow sends on a schedule that begins at a time since the load's epoch. A message that is late goes out at once, as
-// due when it was.
+// follow sends on a schedule that begins at a time since the load's epoch, when it is woken. A message that is late goes
+// out at once, as due when it was.
 func (p *pair) follow(ctx context.Context, due, every time.Duration) {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
 	for {
-		timer.Reset(due - time.Since(p.load.epoch))
 		select {
 		case <-ctx.Done():
 			return
-		case <-timer.C:
+		case <-p.wake:
 		}
 		for now := time.Since(p.load.epoch); due <= now; due += every {
 			p.post(due)

@@ -82,11 +82,14 @@ func (l *overload) run(ctx context.Context, crowd *Crowd, watch probe, out *prog
 	l.result.Rate = l.factor * l.result.CapacityPerS
 	sending, stop := context.WithCancel(running)
 	defer stop()
-	wait := l.schedule(sending, time.Duration(float64(len(l.pairs))/l.result.Rate*float64(time.Second)))
+	wait, err := l.schedule(sending, time.Duration(float64(len(l.pairs))/l.result.Rate*float64(time.Second)))
+	if err != nil {
+		return nil, err
+	}
 	window, err := l.meter.measure(running, watch, 0, l.Duration, out)
 	ended := time.Now()
 	stop()
-	wait()
+	err = errors.Join(err, wait())
 	out.status("waiting for the answers")
 	l.answered(ctx)
 	l.result.RecoveryMS = float64(time.Since(ended)) / float64(time.Millisecond)
