@@ -257,8 +257,10 @@ func (h *Hub) Resync(ctx context.Context) {
 	}
 }
 
-// saveEvery bounds how long a cursor is in memory only.
-const saveEvery = time.Second
+const (
+	saveEvery    = time.Second // bounds how long a cursor is in memory only
+	saveSessions = 50          // whose cursors go into one commit
+)
 
 func (h *Hub) saveLoop() {
 	tick := time.NewTicker(saveEvery)
@@ -274,8 +276,11 @@ func (h *Hub) saveLoop() {
 		sessions := h.unsave
 		h.unsave = nil
 		h.saveMu.Unlock()
-		if err := h.save(context.Background(), sessions...); err != nil {
-			h.log.Error("save cursors", "error", err)
+		// Messages wait for the commit that is before theirs, so it must not hold the cursors of all.
+		for some := range slices.Chunk(sessions, saveSessions) {
+			if err := h.save(context.Background(), some...); err != nil {
+				h.log.Error("save cursors", "error", err)
+			}
 		}
 	}
 }
