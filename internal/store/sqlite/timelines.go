@@ -21,7 +21,7 @@ import (
 // pages. Until then the tail answers. After a crash the tail is read back from the entries past the mark 'indexed'.
 const (
 	generationSize = 8192 // entries after which the tail is handed over to be indexed
-	sliceSize      = 512  // index rows in one commit
+	sliceSize      = 128  // index rows in one commit, for which messages wait, or twice as many as it has entries
 	cacheSize      = 200_000
 	lasting        = math.MaxInt64 // subscription.until of one that has not ended
 )
@@ -428,7 +428,7 @@ func (s *Store) indexSlice(stopping bool) (func(), error) {
 			return int(a.seq - b.seq)
 		})
 	}
-	slice := t.queue[:min(sliceSize, len(t.queue))]
+	slice := t.queue[:min(max(sliceSize, 2*len(t.staged)), len(t.queue))]
 	rest := t.queue[len(slice):]
 	for i, e := range slice {
 		if err := s.writer.index.add(e.timeline, e.seq, e.pos, e.sent.user, e.content, e.ref, e.directed); err != nil {
