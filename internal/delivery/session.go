@@ -488,7 +488,11 @@ func (s *Session) Pull(ctx context.Context, queue []byte, named string, again bo
 		for len(entries) > 0 && entries[len(entries)-1].Seq > until {
 			entries = entries[:len(entries)-1]
 		}
-		batch := msync.Batch{Queue: named}
+		room := 0
+		for _, e := range entries {
+			room += len(e.Meta) + 32 // the id, the time, and the length
+		}
+		batch := msync.Batch{Queue: named, Metas: make([]byte, 0, room)}
 		for _, e := range entries {
 			from = e.Seq
 			own := e.Sender == s.User && e.Device == s.Device
