@@ -31,7 +31,7 @@ else
 	window=3s warmup=1s repeat=2 pairs=100 group=500 room=5000 idle=5000 stored=10000 rate=(600 6000) many=10
 	growth=${GROWTH:-1000000 10000000} out=${OUT:-docs/performance.md} storage=1s
 fi
-runs=$((repeat == 1 ? 1 : 3)) # of Stoa's own workloads
+runs=$((repeat == 1 ? 1 : 5)) # of Stoa's own workloads
 # A peer that was started with fewer files than it has users would be measured at its limit.
 ulimit -n "$(ulimit -Hn)"
 [[ $(ulimit -n) == unlimited || $(ulimit -n) -ge $((2 * idle + 200)) ]] || fail "$((2 * idle + 200)) open files are needed"
@@ -82,7 +82,7 @@ launch() {
 	local address=$1
 	shift
 	unused "$address"
-	"$@" >"$work/server.log" 2>&1 </dev/null &
+	"$@" >"$work/server-${address##*:}.log" 2>&1 </dev/null &
 	launched=$!
 	started+=("$launched")
 	await "$address"
@@ -176,16 +176,19 @@ peer() { # NAME
 	stop_all
 }
 
-# launch_stoa COMMAND…: until it says that it serves.
+# launch_stoa PORT COMMAND…: until it says that it serves.
 launch_stoa() {
-	launch 127.0.0.1:7400 "$work/bin/stoa" "$@"
-	until grep -q ^REST "$work/server.log"; do sleep 0.05; done
+	local port=$1
+	shift
+	launch "127.0.0.1:$port" "$work/bin/stoa" "$@" --listen "127.0.0.1:$port"
+	until grep -q ^REST "$work/server-$port.log"; do sleep 0.05; done
 }
 
-# stoa_server [keep]: a development server, with fresh data if it is not to keep what it has.
+# stoa_server [PORT [keep]]: a development server, with fresh data if it is not to keep what it has.
 stoa_server() {
-	[[ ${1:-} == keep ]] || rm -rf "$work/stoa"
-	launch_stoa dev --listen 127.0.0.1:7400 --data "$work/stoa"
+	local port=${1:-7400}
+	[[ ${2:-} == keep ]] || rm -rf "$work/stoa-$port"
+	launch_stoa "$port" dev --data "$work/stoa-$port"
 }
 
 # goal NAME WORKLOAD [FLAG…]: measures one of Stoa's own workloads on a server with fresh data.
@@ -194,15 +197,17 @@ goal() {
 	shift
 	say "stoa bench $*"
 	stoa_server
-	measure_goal "$name" "$@"
+	measure_goal "$name" 7400 "$launched" "$@"
 	stop_all
 }
+
+# measure_goal NAME[.RUN] PORT PID WORKLOAD [FLAG…]
 measure_goal() {
-	local name=$1
-	shift
-	"$work/bin/stoa" bench "$@" --url http://127.0.0.1:7400 --pid "$launched" --duration $window --warmup $warmup --json >"$work/goals/$name.json" \
+	local name=$1 port=$2 pid=$3
+	shift 3
+	"$work/bin/stoa" bench "$@" --url "http://127.0.0.1:$port" --pid "$pid" --duration $window --warmup $warmup --json >"$work/goals/$name.json" \
 		2>"$work/goals/$name.log" || tail -n 3 "$work/goals/$name.log" >&2
-	echo "stoa bench $*" >"$work/goals/$name.command"
+	echo "stoa bench $*" >"$work/goals/${name%.[0-9]*}.command"
 }
 
 stoa() {
@@ -228,42 +233,54 @@ stoa() {
 	echo "stoa bench start" >"$work/goals/start.command"
 }
 
-# grown PREFIX: what goal 13 compares, on the server that runs.
+# grown SIDE=PORT=PID…: what goal 13 compares. With several servers each run goes to all of them in turn, since the machine
+# is not as fast in one minute as in the next.
 grown() {
-	measure_goal "$1direct" direct --pairs $pairs --in-flight 16 --repeat $runs
-	measure_goal "$1group" group --members $group --repeat $runs
-	measure_goal "$1catchup" catchup --messages $stored --repeat $runs
+	local workload run times side port pid
+	for workload in direct group catchup; do
+		times=$runs
+		[[ $workload != catchup ]] || times=$((3 * times)) # its 50 ms of CPU time depend on what else happens in them
+		for run in $(seq $times); do
+			for side in "$@"; do
+				IFS='=' read -r side port pid <<<"$side"
+				case $workload in
+				direct) measure_goal "$side-direct.$run" "$port" "$pid" direct --pairs $pairs --in-flight 16 ;;
+				group) measure_goal "$side-group.$run" "$port" "$pid" group --members $group ;;
+				catchup) measure_goal "$side-catchup.$run" "$port" "$pid" catchup --messages $stored ;;
+				esac
+			done
+		done
+	done
 }
 
 # growth: the same with an empty database and with a full one.
 growth() {
-	local users messages
+	local users messages empty
 	read -r users messages <<<"$growth"
 	[[ $users -gt 0 ]] || return 0
-	say "an empty database"
-	stoa_server
-	grown empty-
-	stop_all
 	stoa_server # makes the app
 	stop_all
 	say "a database with $users users and $messages messages"
-	"$work/bin/stoa" bench seed --data "$work/stoa" --users "$users" --messages "$messages" >&2 2>"$work/seed.log" || { tail -n 3 "$work/seed.log" >&2; return 0; }
-	stoa_server keep
-	grown full-
+	"$work/bin/stoa" bench seed --data "$work/stoa-7400" --users "$users" --messages "$messages" >&2 2>"$work/seed.log" || { tail -n 3 "$work/seed.log" >&2; return 0; }
+	say "the full and an empty database"
+	stoa_server 7401
+	empty=$launched
+	stoa_server 7400 keep
+	grown empty=7401="$empty" full=7400="$launched"
 	stop_all
-	rm -rf "$work/stoa"
+	rm -rf "$work"/stoa-*
 
 	# PostgreSQL, with a tenth of that: its rows are written one by one.
 	database
 	postgres_server
 	say "an empty PostgreSQL"
-	grown postgres-empty-
+	grown postgres-empty=7400="$launched"
 	stop_all
 	say "a PostgreSQL with $((users / 10)) users and $((messages / 10)) messages"
 	"$work/bin/stoa" bench seed --database-url "$database_url" --app stoa#bench --users $((users / 10)) --messages $((messages / 10)) >&2 \
 		2>"$work/seed.log" || tail -n 3 "$work/seed.log" >&2
 	postgres_server
-	grown postgres-full-
+	grown postgres-full=7400="$launched"
 	stop_all
 	unset STOA_APP STOA_CLIENT_ID STOA_CLIENT_SECRET
 	scripts/postgres.sh stop "$work/postgres"
@@ -272,11 +289,11 @@ growth() {
 
 # postgres_server: a server on PostgreSQL, whose users may send as fast as those of stoa dev.
 postgres_server() {
-	launch_stoa serve --listen 127.0.0.1:7400 --admin-listen '' --data "$work/stoa" --app stoa#bench --database-url "$database_url"
+	launch_stoa 7400 serve --admin-listen '' --data "$work/stoa-7400" --app stoa#bench --database-url "$database_url"
 	[[ -z ${STOA_CLIENT_ID:-} ]] || return 0
 	export STOA_APP=stoa#bench STOA_CLIENT_ID STOA_CLIENT_SECRET
-	STOA_CLIENT_ID=$(awk '/^Client ID/ { print $3 }' "$work/server.log")
-	STOA_CLIENT_SECRET=$(awk '/^Client secret/ { print $3 }' "$work/server.log")
+	STOA_CLIENT_ID=$(awk '/^Client ID/ { print $3 }' "$work/server-7400.log")
+	STOA_CLIENT_SECRET=$(awk '/^Client secret/ { print $3 }' "$work/server-7400.log")
 	"$work/bin/stoa" app --url http://127.0.0.1:7400 messages_per_second=0 >/dev/null
 }
 

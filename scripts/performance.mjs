@@ -1,7 +1,7 @@
 // Writes docs/performance.md from what scripts/bench-peers.sh has measured, with the texts of performance.template.md.
 // Usage: node performance.mjs FOLDER
 
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 
 const folder = process.argv[2]
 const read = (name) => readFileSync(`${folder}/${name}`, 'utf8')
@@ -28,14 +28,11 @@ const compared = (target, workload, metric) => {
   return median((of?.get(workload) ?? (workload === 'direct-16' ? of?.get('direct-2') : undefined))?.get(metric) ?? [])
 }
 
-// own reads a figure of Stoa's own workloads: of several runs the median.
+// own reads a figure of Stoa's own workloads: of several runs, in one file or in files with numbers, the median.
 function own(name, key) {
-  const file = `goals/${name}.json`
-  if (!existsSync(`${folder}/${file}`) || read(file).trim() === '') return undefined
-  const result = JSON.parse(read(file))
-  const value = (run) => key.split('.').reduce((o, k) => o?.[k], run)
-  const found = result.runs ? median(result.runs.map(value)) : value(result)
-  return found || undefined
+  const files = readdirSync(`${folder}/goals`).filter((file) => file.startsWith(`${name}.`) && /^[0-9]*\.?json$/.test(file.slice(name.length + 1)))
+  const runs = files.map((file) => read(`goals/${file}`)).filter((text) => text.trim() !== '').map(JSON.parse).flatMap((result) => result.runs ?? [result])
+  return median(runs.map((run) => key.split('.').reduce((o, k) => o?.[k], run))) || undefined
 }
 const command = (name) => (existsSync(`${folder}/goals/${name}.command`) ? read(`goals/${name}.command`).trim() : '–')
 
@@ -133,6 +130,6 @@ function explanations(text) {
   }).join('')
 }
 
-const parts = { machine, users: number(meta.users), messages: number(meta.messages), goals: table.join('\n'), peers: side.join('\n'), storage: existsSync(`${folder}/storage.md`) ? read('storage.md').trim() : '',
+const parts = { machine, users: number(meta.users), runs: meta.runs, catchups: 3 * meta.runs, messages: number(meta.messages), goals: table.join('\n'), peers: side.join('\n'), storage: existsSync(`${folder}/storage.md`) ? read('storage.md').trim() : '',
   growth: growth.length > 2 ? growth.join('\n') : 'Not measured in this sitting.', missed: missed.length > 0 ? missed.join(', ') : 'none' }
 process.stdout.write(explanations(template).replace(/{{(\w+)}}/g, (_, name) => parts[name]))
