@@ -37,16 +37,17 @@ function own(name, key) {
 const command = (name) => (existsSync(`${folder}/goals/${name}.command`) ? read(`goals/${name}.command`).trim() : '–')
 
 // The goals. figures are of Stoa's own workloads: name, key, divisor, what is reached and stretched; less is better where
-// least is set. peer is what the other load generator says of every server.
+// least is set. peer is what the other load generator says of every server,
+// and wanted what goes with the goal: how many times another server's figure Stoa's is.
 const goals = [
-  { n: 1, title: 'one to one, 16 in flight: acknowledged per CPU-s', figures: [['direct-16', 'acked_per_cpu_s', 1, 22000, 37000]], peer: ['direct-16', 'acked/server_cpu_s'] },
-  { n: 2, title: 'the same: acknowledged/s', figures: [['direct-16', 'acked_per_s', 1, 19000, 32000]], peer: ['direct-16', 'acked/s'] },
+  { n: 1, title: 'one to one, 16 in flight: acknowledged per CPU-s', figures: [['direct-16', 'acked_per_cpu_s', 1, 22000, 37000]], peer: ['direct-16', 'acked/server_cpu_s'], wanted: { ejabberd: 30, 'relay-gws': 0.4 } },
+  { n: 2, title: 'the same: acknowledged/s', figures: [['direct-16', 'acked_per_s', 1, 19000, 32000]], peer: ['direct-16', 'acked/s'], wanted: { ejabberd: 15 } },
   { n: 3, title: 'one to one, 1 in flight: acknowledged per CPU-s', figures: [['direct-1', 'acked_per_cpu_s', 1, 9000, 15000]], peer: ['direct-1', 'acked/server_cpu_s'] },
   { n: 4, title: 'open loop, 600/s: ms to acknowledge, p99 (stretch: p50)', least: true, figures: [['open-low', 'ack_ms.p99', 1, 6.5, undefined], ['open-low', 'ack_ms.p50', 1, undefined, 1.2]] },
   { n: 5, title: 'open loop, 6,000/s: ms to acknowledge and to deliver, p99', least: true, figures: [['open-high', 'ack_ms.p99', 1, 19, 12], ['open-high', 'deliver_ms.p99', 1, 29, 12]] },
-  { n: 6, title: 'group of 500, one sender: deliveries per CPU-s', figures: [['group-1', 'delivered_per_cpu_s', 1, 190000, 220000]], peer: ['group-1-sender', 'delivered/server_cpu_s'] },
-  { n: 7, title: 'group of 500, ten senders: deliveries per CPU-s', figures: [['group-10', 'delivered_per_cpu_s', 1, 390000, 580000]], peer: ['group-10-senders', 'delivered/server_cpu_s'] },
-  { n: 8, title: 'room of 5,000: deliveries per CPU-s', figures: [['room', 'delivered_per_cpu_s', 1, 90000, 111000]], peer: ['room-1-sender', 'delivered/server_cpu_s'] },
+  { n: 6, title: 'group of 500, one sender: deliveries per CPU-s', figures: [['group-1', 'delivered_per_cpu_s', 1, 190000, 220000]], peer: ['group-1-sender', 'delivered/server_cpu_s'], wanted: { centrifuge: 1.2 } },
+  { n: 7, title: 'group of 500, ten senders: deliveries per CPU-s', figures: [['group-10', 'delivered_per_cpu_s', 1, 390000, 580000]], peer: ['group-10-senders', 'delivered/server_cpu_s'], wanted: { centrifuge: 1.3 } },
+  { n: 8, title: 'room of 5,000: deliveries per CPU-s', figures: [['room', 'delivered_per_cpu_s', 1, 90000, 111000]], peer: ['room-1-sender', 'delivered/server_cpu_s'], wanted: { centrifuge: 1.7 } },
   { n: 9, title: 'KiB for an idle connection', least: true, figures: [['idle', 'bytes_per_connection', 1024, 14.5, 10]], peer: ['idle', 'kib/connection'] },
   { n: 10, title: 'logins by token per CPU-s', figures: [['logins', 'logins_per_cpu_s', 1, 2800, 4500]], peer: ['idle', 'connects/server_cpu_s'] },
   { n: 11, title: 'catching up with 10,000: per s and per CPU-s', figures: [['catchup', 'caught_up_per_s', 1, 69000, 120000], ['catchup', 'caught_up_per_cpu_s', 1, 120000, 330000]], peer: ['catchup', 'caught_up/server_cpu_s'] },
@@ -67,6 +68,7 @@ function number(v) {
   if (v >= 1000) return Math.round(v).toLocaleString('en-US')
   return v >= 100 ? v.toFixed(0) : v >= 10 ? v.toFixed(1) : v.toFixed(2)
 }
+const titles = { ejabberd: 'ejabberd', centrifuge: 'Centrifuge', 'relay-gws': 'the relay with gws' }
 const times = (a, b) => (a === undefined || b === undefined || b === 0 ? '–' : `${number(a / b)}×`)
 const list = (values) => values.filter((v) => v !== undefined).join(' · ') || '–'
 
@@ -75,15 +77,26 @@ const table = [
   '|--:|---|--:|--:|--:|---|--:|--:|--:|--:|---|',
 ]
 const missed = []
+const unequal = []
+const short = new Set() // goals to be explained
 for (const goal of goals) {
   const figures = goal.figures.map((f) => (Array.isArray(f) ? { value: own(f[0], f[1]) && own(f[0], f[1]) / f[2], reach: f[3], stretch: f[4], name: f[0] } : f))
   const good = (limit) => (f) => f[limit] === undefined || (f.value !== undefined && (goal.least ? f.value <= f[limit] : f.value >= f[limit]))
   const known = figures.every(({ value }) => value !== undefined)
   const reached = known && figures.every(good('reach'))
   const stretched = reached && figures.every(good('stretch'))
-  if (known && !reached) missed.push(goal.n)
+  if (known && !reached) {
+    missed.push(goal.n)
+    short.add(goal.n)
+  }
   const bound = (limit) => list(figures.map((f) => f[limit] !== undefined ? `${goal.least ? '≤' : '≥'} ${number(f[limit])}` : undefined))
   const ratio = (target) => (goal.peer ? times(compared('stoa', ...goal.peer), compared(target, ...goal.peer)) : '–')
+  for (const [target, least] of Object.entries(goal.wanted ?? {})) {
+    const [ours, theirs] = [compared('stoa', ...goal.peer), compared(target, ...goal.peer)]
+    if (ours / theirs >= least || ours === undefined || theirs === undefined) continue
+    short.add(goal.n)
+    unequal.push(`goal ${goal.n} asks for ${number(least)} times ${titles[target]} and has ${number(ours / theirs)}`)
+  }
   const made = goal.growth ? [command('full-direct'), command('full-group'), command('full-catchup')].filter((c) => c !== '–').join('`, `') || '–' : command(figures[0].name)
   table.push(`| ${goal.n} | ${goal.title} | ${list(figures.map((f) => number(f.value)))} | ${bound('reach')} | ${bound('stretch')} ` +
     `| ${stretched ? 'stretch' : reached ? 'reached' : known ? 'missed' : 'not measured'} | ${ratio('ejabberd')} | ${ratio('centrifuge')} | ${ratio('relay-gws')} ` +
@@ -119,17 +132,18 @@ const machine = `Taken on ${meta.date} at commit ${meta.commit}: ${meta.cpus} ×
   `${meta.minutes} minutes, windows of ${meta.window}; medians of ${meta.runs} runs of Stoa's own workloads and of ${meta.repeat} windows of each server. ` +
   `Load average at the end: ${meta.load}.${meta.quick ? ' **A trial of the script with small sizes: the figures mean nothing.**' : ''}`
 
-// A section of the template that begins with "### Goal N" stays only if that goal is missed; without any, its parent goes.
+// A section of the template that begins with "### Goal N" stays only if that goal, or its ratio, is missed; without any, its parent goes.
 function explanations(text) {
   const [head, ...rest] = text.split(/^(?=## )/m)
   return head + rest.map((section) => {
     const [intro, ...parts] = section.split(/^(?=### Goal )/m)
     if (parts.length === 0) return section
-    const kept = parts.filter((part) => missed.includes(Number(/^### Goal (\d+)/.exec(part)[1])))
+    const kept = parts.filter((part) => short.has(Number(/^### Goal (\d+)/.exec(part)[1])))
     return kept.length > 0 ? intro + kept.join('') : ''
   }).join('')
 }
 
 const parts = { machine, users: number(meta.users), runs: meta.runs, catchups: 3 * meta.runs, messages: number(meta.messages), goals: table.join('\n'), peers: side.join('\n'), storage: existsSync(`${folder}/storage.md`) ? read('storage.md').trim() : '',
-  growth: growth.length > 2 ? growth.join('\n') : 'Not measured in this sitting.', missed: missed.length > 0 ? missed.join(', ') : 'none' }
+  growth: growth.length > 2 ? growth.join('\n') : 'Not measured in this sitting.', missed: missed.length > 0 ? missed.join(', ') : 'none',
+  unequal: unequal.length > 0 ? `${unequal.join('; ')}.` : 'all are as they should be.' }
 process.stdout.write(explanations(template).replace(/{{(\w+)}}/g, (_, name) => parts[name]))
