@@ -110,10 +110,9 @@ func TestABatchComesUnderAnotherKeyInTheNextSession(t *testing.T) {
 		if out.key == before {
 			t.Errorf("session %d and the one before send the batch under the key %d", 8+session, before)
 		}
-		before = out.key
 		w.pull(s, queue, true)
 		w.pull(s, queue, true)
-		out.gets(t, "two ends", "end", "batch b")
+		out.gets(t, "the end, and once more", "end", "batch b")
 		before = out.key
 		if err := s.Close(t.Context()); err != nil {
 			t.Fatal(err)
