@@ -2,11 +2,13 @@ package gateway
 
 import (
 	"bytes"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http/httptest"
 	"os"
 	"slices"
 	"strings"
@@ -339,6 +341,33 @@ func TestADeadlineEndsTheWaitForAFrameButNotAFrame(t *testing.T) {
 		}
 		f.release()
 	}
+}
+
+func TestADeadlineEndsTheWaitOverTLS(t *testing.T) {
+	https := httptest.NewTLSServer(nil) // for its certificate
+	defer https.Close()
+	server, client := tcpPair(t)
+	secure, peer := tls.Server(server, https.TLS), tls.Client(client, &tls.Config{InsecureSkipVerify: true})
+	shaken := make(chan error, 1)
+	go func() { shaken <- peer.Handshake() }()
+	if err := errors.Join(secure.Handshake(), <-shaken); err != nil {
+		t.Fatal(err)
+	}
+	f := newFrameReader(secure, nil)
+	for _, text := range []string{"a", "b", "c"} {
+		secure.SetReadDeadline(time.Unix(1, 0))
+		if _, _, err := f.next(); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("before %s: %v", text, err)
+		}
+		secure.SetReadDeadline(time.Now().Add(20 * time.Second))
+		if _, err := peer.Write(clientFrame(binFin, text, 0)); err != nil {
+			t.Fatal(err)
+		}
+		if _, payload, err := f.next(); err != nil || string(payload) != text {
+			t.Fatalf("%s is read as %q, %v", text, payload, err)
+		}
+	}
+	f.release()
 }
 
 func TestALargeFrameLeavesNoLargeBufferBehind(t *testing.T) {
