@@ -369,16 +369,23 @@ func (p *peer) client(opts ...Option) (*Client, *eventLog) {
 	return c, events
 }
 
+// login logs a client in as alice, until a time; zero: for ever. It returns the connection.
+func (p *peer) login(c *Client, cred Credential, until time.Time) *socket {
+	p.t.Helper()
+	result := later(func() error { return c.Login(p.t.Context(), "alice", cred) })
+	s := p.next()
+	s.accept(until)
+	if err := <-result; err != nil {
+		p.t.Fatal(err)
+	}
+	return s
+}
+
 // online returns a client that is logged in as alice, and its connection, on which everything was said.
 func (p *peer) online(opts ...Option) (*Client, *socket, *eventLog) {
 	p.t.Helper()
 	c, events := p.client(opts...)
-	result := later(func() error { return c.Login(p.t.Context(), "alice", Token("t1")) })
-	s := p.next()
-	s.accept(time.Time{})
-	if err := <-result; err != nil {
-		p.t.Fatal(err)
-	}
+	s := p.login(c, Token("t1"), time.Time{})
 	s.welcome()
 	if got := events.take(); !slices.Equal(got, []string{"connected"}) {
 		p.t.Fatalf("events of a login: %v", got)

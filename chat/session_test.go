@@ -409,12 +409,7 @@ func TestReconnectGivesUp(t *testing.T) {
 		wantCode(t, err, errcode.NotLoggedIn)
 
 		p.set(func() { p.down = false })
-		result := later(func() error { return c.Login(t.Context(), "alice", Token("t1")) })
-		s = p.next()
-		s.accept(time.Time{})
-		if err := <-result; err != nil {
-			t.Fatal(err)
-		}
+		p.login(c, Token("t1"), time.Time{})
 		wantEvents(t, events, "connected")
 	})
 }
@@ -544,12 +539,7 @@ func TestUnreadQueuesAreReadToTheirEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPeer(t)
 		c, events := p.client()
-		result := later(func() error { return c.Login(t.Context(), "alice", Token("t1")) })
-		s := p.next()
-		s.accept(time.Time{})
-		if err := <-result; err != nil {
-			t.Fatal(err)
-		}
+		s := p.login(c, Token("t1"), time.Time{})
 		s.frame(msync.MSync_UNREAD)
 		s.frame(msync.MSync_SYNC)
 		q := &msync.JID{AppKey: "a", Name: "q", Domain: "d", ClientResource: "r"}
@@ -773,11 +763,7 @@ func TestLogoutDoesNotWaitForAServerThatHangs(t *testing.T) {
 		p := newPeer(t)
 		p.set(func() { p.stall = true })
 		c, events := p.client()
-		result := later(func() error { return c.Login(t.Context(), "alice", Token("t1")) })
-		p.next().accept(time.Time{})
-		if err := <-result; err != nil {
-			t.Fatal(err)
-		}
+		p.login(c, Token("t1"), time.Time{})
 		synctest.Wait() // the first frame after the login is being written
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -796,11 +782,7 @@ func TestServerThatReadsNothingIsLeft(t *testing.T) {
 		p := newPeer(t)
 		p.set(func() { p.stall = true })
 		c, events := p.client()
-		result := later(func() error { return c.Login(t.Context(), "alice", Token("t1")) })
-		p.next().accept(time.Time{})
-		if err := <-result; err != nil {
-			t.Fatal(err)
-		}
+		p.login(c, Token("t1"), time.Time{})
 		began := time.Now()
 		p.set(func() { p.stall = false })
 		s := p.next()
@@ -881,12 +863,7 @@ func TestRenewToken(t *testing.T) {
 		if !errors.Is(err, errcode.InvalidToken) {
 			t.Errorf("%v does not wrap 28", err)
 		}
-		result := later(func() error { return c.Login(t.Context(), "alice", Token("t1")) })
-		s := p.next()
-		s.accept(time.Now().Add(100 * time.Second))
-		if err := <-result; err != nil {
-			t.Fatal(err)
-		}
+		s := p.login(c, Token("t1"), time.Now().Add(100*time.Second))
 		wantEvents(t, events, "connected")
 		wantCode(t, c.RenewToken(t.Context(), ""), errcode.InvalidToken)
 		for _, bad := range []any{map[string]any{}, map[string]any{"expire_timestamp": "soon"}, map[string]any{"expire_timestamp": nil}} {
@@ -930,12 +907,7 @@ func TestProviderRenewsATokenThatHasEnded(t *testing.T) {
 		var calls atomic.Int64
 		provider := TokenProvider(func(context.Context) (string, error) { return fmt.Sprintf("t%d", calls.Add(1)), nil })
 		c, events := p.client(WithTimeouts(Timeouts{Heartbeat: 24 * time.Hour}))
-		result := later(func() error { return c.Login(t.Context(), "alice", provider) })
-		s := p.next()
-		s.accept(time.Now().Add(100 * time.Second))
-		if err := <-result; err != nil {
-			t.Fatal(err)
-		}
+		s := p.login(c, provider, time.Now().Add(100*time.Second))
 		wantEvents(t, events, "connected")
 		s.send(msync.MSync_UNREAD, &msync.CommUnreadDL{Timestamp: uint64(time.Now().Add(time.Hour).UnixMilli())})
 		synctest.Wait()
@@ -967,12 +939,7 @@ func TestProviderRenewsTheToken(t *testing.T) {
 			return fmt.Sprintf("t%d", n), nil
 		})
 		c, events := p.client(WithTimeouts(Timeouts{Heartbeat: 24 * time.Hour}))
-		result := later(func() error { return c.Login(t.Context(), "alice", provider) })
-		s := p.next()
-		s.accept(time.Now().Add(100 * time.Second))
-		if err := <-result; err != nil {
-			t.Fatal(err)
-		}
+		s := p.login(c, provider, time.Now().Add(100*time.Second))
 		wantEvents(t, events, "connected")
 		time.Sleep(82 * time.Second)
 		wantEvents(t, events, "error 12") // and once more a second later
@@ -1096,12 +1063,7 @@ func TestProviderThatFailsOnAReconnectIsAskedAgain(t *testing.T) {
 			return "t", nil
 		})
 		c, events := p.client()
-		result := later(func() error { return c.Login(t.Context(), "alice", provider) })
-		s := p.next()
-		s.accept(time.Time{})
-		if err := <-result; err != nil {
-			t.Fatal(err)
-		}
+		s := p.login(c, provider, time.Time{})
 		s.ws.CloseNow()
 		for range 2 {
 			p.next().verdict(msync.Status_FAIL, "Sorry, token or password does not match login info")

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// alarm wakes its user at given times. The timers of Go are late by up to a millisecond, since they wait in epoll, which
-// counts in milliseconds; that would be most of a latency of one commit. A file of the kernel's is exact to 0.1 ms.
+// alarm wakes its user at given times, by a timerfd. Go's timers are late by up to a millisecond, since they wait in epoll,
+// which counts in milliseconds; that would be half of the latency of a commit.
 type alarm struct {
 	file *os.File
 	stop func() bool
@@ -27,7 +27,7 @@ func newAlarm(ctx context.Context) (*alarm, error) {
 	return a, nil
 }
 
-// wait returns after a time, or when the context has ended: then with an error.
+// wait returns after d, or with an error when the context has ended.
 func (a *alarm) wait(d time.Duration) error {
 	if d <= 0 {
 		return nil
@@ -49,6 +49,7 @@ func (a *alarm) wait(d time.Duration) error {
 	return err
 }
 
+// close gives the timerfd back, unless the end of the context has.
 func (a *alarm) close() {
 	if a.stop() {
 		a.file.Close()
